@@ -1,0 +1,159 @@
+# Every target is a command a person could type; `make -n <target>` shows it. The first one sets up
+# $(VENV) by itself, and again only when requirements.lock has changed.
+
+ATTR =
+DATA = glyphs
+ROOT =
+BACKBONE = glyph-clip
+PRETRAINED =
+DEVICES = auto
+DELTA =
+ARGS =
+PYTHON =
+VENV = .venv
+
+VARIABLES := ATTR DATA ROOT BACKBONE PRETRAINED DEVICES DELTA ARGS PYTHON VENV
+ROOMS := datamodules lightning_modules composition interpret
+RUN = $(VENV)/bin/python
+STAMP = $(VENV)/.installed
+
+# $(call quote,NAME): the value of NAME as one shell word, whatever it holds.
+quote = '$(subst ','\'',$(value $(1)))'
+# $(call option,--flag,NAME): the flag, if NAME is set.
+option = $(if $(strip $(value $(2))), $(1)=$(call quote,$(2)))
+WORLD = --data.source=$(call quote,DATA)$(call option,--data.root,ROOT)
+MODEL = --model.backbone=$(call quote,BACKBONE)$(call option,--model.pretrained,PRETRAINED)
+SOURCE = --source=$(call quote,DATA)$(call option,--root,ROOT)
+
+# A mistyped variable would otherwise be ignored without a word.
+UNKNOWN := $(strip $(foreach name,$(filter-out $(VARIABLES),$(.VARIABLES)),\
+  $(if $(filter command,$(origin $(name))),$(name))))
+ifneq ($(UNKNOWN),)
+$(error $(UNKNOWN) is not a variable here: expected one of $(VARIABLES). Example: make train ATTR=color)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## List the targets
+	@echo 'usage: make TARGET [VARIABLE=value ...]'; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@echo; echo 'Defaults: DATA=glyphs BACKBONE=glyph-clip DEVICES=auto VENV=.venv. ARGS goes to the command as it is.'
+
+# --- set-up -------------------------------------------------------------------------------------
+
+.PHONY: install
+install:  ## Set up the environment (VENV=.venv, PYTHON=python3.11: any of 3.10 to 3.12)
+	@sh .ci/setup '$(VENV)' $(call quote,PYTHON)
+	@echo "ready: $(VENV), $$($(RUN) --version)"
+
+# The stamp is written last and says which lock is installed: see .ci/setup.
+$(STAMP): requirements.lock $(RUN)
+	@sh .ci/setup '$(VENV)' $(call quote,PYTHON)
+$(RUN): ;
+
+.PHONY: doctor
+doctor: $(STAMP)  ## Name Python, torch, GPU, disk, name clashes, and what to mend
+	$(RUN) -m datamodules doctor $(ARGS)
+
+.PHONY: lock
+lock:  ## Pin and hash what pyproject.toml asks for (needs uv; ARGS=--upgrade for newer versions)
+	@uv --version >/dev/null || { echo 'error: expected uv to write requirements.lock, found none. Install it: python3 -m pip install uv' >&2; exit 2; }
+	@cp requirements.lock .partial-lock
+	uv pip compile --no-config --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --extra dev $(ARGS) --output-file .partial-lock pyproject.toml
+	@{ echo '# Every package, pinned and hashed, for Python 3.10 to 3.12. Written by `make lock` from'; \
+	  echo '# pyproject.toml (uv pip compile --universal --generate-hashes); installed by `make install`.'; \
+	  cat .partial-lock; } > .partial-lock-whole
+	@rm .partial-lock && mv .partial-lock-whole requirements.lock
+
+# --- work ---------------------------------------------------------------------------------------
+
+need-%:
+	$(if $(strip $(value $*)),,$(error $* is not set: expected $(WANTED_$*), got nothing. Example: make $(firstword $(MAKECMDGOALS)) $*=$(EXAMPLE_$*)))
+WANTED_ATTR := the name of an attribute
+EXAMPLE_ATTR := color
+WANTED_DELTA := the folder of a delta
+EXAMPLE_DELTA := artifacts/deltas/glyph-clip/glyphs/color
+
+.PHONY: base
+base: $(STAMP)  ## Train the small CLIP glyph-clip on the captions of glyphs (its weights are shipped)
+	$(RUN) -m lightning_modules base --config configs/base.yaml $(ARGS)
+
+.PHONY: dictionary
+dictionary: $(STAMP)  ## Build the dictionary of attributes of a data set (DATA=glyphs ROOT=)
+	$(RUN) -m datamodules dictionary build $(SOURCE) $(ARGS)
+
+.PHONY: train
+train: need-ATTR $(STAMP)  ## Train the adapter of one attribute: ATTR=color (DATA ROOT BACKBONE PRETRAINED DEVICES)
+	$(RUN) -m lightning_modules fit --config configs/train.yaml --data.attribute=$(call quote,ATTR) \
+	  $(WORLD) $(MODEL) --trainer.devices=$(call quote,DEVICES) $(ARGS)
+
+# One process an attribute: a failure is named at the end and does not stop the others.
+.PHONY: train-all
+train-all: $(STAMP)  ## Train the adapter of every selected attribute of the dictionary
+	@names=$$($(RUN) -m datamodules dictionary names $(SOURCE)) || exit; \
+	printf '%s\n' "$$names" | { failed=; while IFS= read -r name; do \
+	  $(RUN) -m lightning_modules fit --config configs/train.yaml --data.attribute="$$name" \
+	    $(WORLD) $(MODEL) --trainer.devices=$(call quote,DEVICES) $(ARGS) </dev/null \
+	    || failed="$$failed, $$name"; done; \
+	  [ -z "$$failed" ] || { echo "error: not trained: $${failed#, }" >&2; exit 1; }; }
+
+.PHONY: evaluate
+evaluate: need-ATTR $(STAMP)  ## Compare an adapter with its base: ATTR=color
+	$(RUN) -m lightning_modules evaluate --attribute=$(call quote,ATTR) $(SOURCE) \
+	  --backbone=$(call quote,BACKBONE)$(call option,--pretrained,PRETRAINED) $(ARGS)
+
+.PHONY: verify
+verify: need-DELTA $(STAMP)  ## Check a saved delta: DELTA=artifacts/deltas/glyph-clip/glyphs/color
+	$(RUN) -m lightning_modules verify $(call quote,DELTA) $(ARGS)
+
+.PHONY: tensorboard
+tensorboard: $(STAMP)  ## Watch the runs in a browser on this machine
+	$(RUN) -m tensorboard.main --logdir runs --host 127.0.0.1 $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP)  ## Measure our forms beside the peers' and the floor; table in benchmarks/results/
+	$(RUN) -m benchmarks $(ARGS)
+
+# --- checks -------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(STAMP)  ## Run the tests that need no GPU (ARGS="-k delta" for some)
+	$(RUN) -m pytest -m 'not gpu' $(ARGS)
+
+.PHONY: test-gpu
+test-gpu: $(STAMP)  ## Run the tests that need an NVIDIA GPU
+	$(RUN) -m pytest -m gpu $(ARGS)
+
+.PHONY: test-ddp
+test-ddp: $(STAMP)  ## Run the tests that start two processes
+	$(RUN) -m pytest -m ddp $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP)  ## Check style and format
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+.PHONY: format
+format: $(STAMP)  ## Mend style and format
+	$(RUN) -m ruff check --fix-only .
+	$(RUN) -m ruff format .
+
+.PHONY: types
+types: $(STAMP)  ## Check types
+	$(RUN) -m mypy
+
+.PHONY: layers
+layers: $(STAMP)  ## Check that each room imports lower rooms only, without cycles
+	$(VENV)/bin/lint-imports
+
+.PHONY: check
+check: lint types layers test  ## All that CI runs
+
+# Never artifacts/ nor runs/: what took hours to make is removed by hand.
+.PHONY: clean
+clean:  ## Remove caches; artifacts and runs stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build aspectra.egg-info
+	find $(ROOMS) benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Words, files and images on disk -> attribute-filtered splits."""

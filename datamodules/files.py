@@ -1,0 +1,137 @@
+"""Files that are either whole or absent: atomic writes, hashes, canonical JSON.
+
+A write goes to a temporary name in the same folder, is flushed to the disk, then renamed. A process
+killed in between leaves the previous file as it was; temporary names start with ``.partial-`` and are
+removed by the next write of the same target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import InputError
+
+_PARTIAL = ".partial-"
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and two-space indent: equal values give equal bytes.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        InputError: if the file is missing or is not JSON; the message names file and line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"expected a JSON file at {path}, found none.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"expected JSON in {path}, line {line} is not ({error}).") from None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically, creating parent folders.
+
+    Raises:
+        InputError: if the disk is full or the folder cannot be written; `path` is left as it was.
+    """
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write canonical JSON atomically; see `write_bytes`."""
+    write_text(path, canonical_json(value))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name, then put it in the place of `path`.
+
+    Yields the temporary folder. If the block raises, the temporary folder goes and `path` stays.
+
+    Raises:
+        InputError: if the disk is full or the folder cannot be written.
+    """
+    partial, old = _partial(path), path.with_name(f".old-{path.name}")
+    if old.exists() and not path.exists():  # killed between the two renames of an earlier write
+        os.replace(old, path)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        _sync(partial)
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(partial, path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """The user's message for a failed write: which path, why, what to do."""
+    return InputError(
+        f"could not write {path}: {error.strerror or error}. Nothing that was there before is lost. "
+        f"Free space or choose a folder you may write to, then run the command again."
+    )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{_PARTIAL}{path.name}")
+
+
+def _sync(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
