@@ -1,0 +1,30 @@
+"""The data room's front door: `python -m datamodules <command>`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from datamodules.dictionary import command as dictionary_command
+from datamodules.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake prints `error: ...` and gives exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m datamodules", description=__doc__, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    dictionary_command.add_parser(commands)
+    args = parser.parse_args(argv)
+    runs = {"dictionary": dictionary_command.run}
+    try:
+        return runs[args.command](args)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
