@@ -1,0 +1,136 @@
+"""The drawn world: its attributes, their values, and which scene belongs to which (seed, index).
+
+A scene is a pure function of (seed, stream, index): every random number comes from a counter-based
+hash (SplitMix64, Steele et al., OOPSLA 2014), so any image can be drawn again alone, in any order.
+
+Shape letters: N scenes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+# sRGB in [0, 1] under white light. Neighbours on purpose: red-orange-brown, olive-lime-green-teal,
+# purple-magenta-pink; with colored light on top, color cannot be read off a single pixel.
+COLORS: dict[str, tuple[float, float, float]] = {
+    "red": (0.74, 0.24, 0.22),
+    "orange": (0.80, 0.45, 0.22),
+    "brown": (0.55, 0.36, 0.24),
+    "yellow": (0.82, 0.72, 0.30),
+    "olive": (0.58, 0.56, 0.28),
+    "lime": (0.60, 0.76, 0.33),
+    "green": (0.30, 0.58, 0.34),
+    "teal": (0.25, 0.56, 0.56),
+    "blue": (0.29, 0.41, 0.74),
+    "purple": (0.47, 0.33, 0.64),
+    "magenta": (0.70, 0.29, 0.56),
+    "pink": (0.84, 0.56, 0.62),
+}
+SHAPES = (
+    "circle", "square", "triangle", "star", "cross", "heart", "crescent", "ring", "hexagon", "arrow",
+)  # fmt: skip
+TEXTURES = ("solid", "striped", "dotted", "checkered", "wavy")
+# Radius of the circumscribed circle, in pixels of a 64-pixel image: lowest and highest.
+SIZES = {"small": (8.0, 11.5), "medium": (12.5, 17.5), "large": (19.0, 26.0)}
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+    "texture": TEXTURES,
+    "size": tuple(SIZES),
+}
+IMAGE_SIZE = 64
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def is_unseen(color: Ints, shape: Ints) -> NDArray[np.bool_]:
+    """True for the (color, shape) pairs held out of all training: 24 of 120, two or three a shape.
+
+    The pattern is a broken diagonal, so every color and every shape also occurs in seen pairs.
+    """
+    return np.asarray((7 * color + shape + color // 5) % 5 == 2)
+
+
+def pairs(*, unseen: bool) -> Ints:
+    """The seen or the unseen (color, shape) pairs, as rows of two indices."""
+    grid = np.stack(np.meshgrid(np.arange(len(COLORS)), np.arange(len(SHAPES)), indexing="ij"), -1)
+    rows = grid.reshape(-1, 2)
+    return np.asarray(rows[is_unseen(rows[:, 0], rows[:, 1]) == unseen])
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """N scenes: what they show (indices into `ATTRIBUTES`) and how (nuisances an adapter must ignore)."""
+
+    color: Ints
+    shape: Ints
+    texture: Ints
+    size: Ints
+    radius: Floats  # pixels
+    center: Floats  # (N, 2) pixels: x right, y down
+    angle: Floats  # radians, of the shape
+    grain: Floats  # (N, 3) angle in radians, period in pixels, depth in [0, 1], of the texture
+    light: Floats  # (N, 3) gain per channel
+    tone: Floats  # (N, 3) shift of the object's own sRGB color
+    ground: Floats  # (N, 66) mean gray, contrast, then an 8 x 8 field in [-1, 1]
+
+    def __len__(self) -> int:
+        return len(self.color)
+
+    def __getitem__(self, rows: slice | Ints) -> Scenes:
+        return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def labels(self) -> Ints:
+        """Indices of the values, shape (N, 4), columns in the order of `ATTRIBUTES`."""
+        return np.stack([getattr(self, name) for name in ATTRIBUTES], axis=1)
+
+
+def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scenes:
+    """The scenes of a stream of the world.
+
+    Args:
+        seed: seed of the world.
+        stream: name of the stream, such as a split; different streams share no scene.
+        index: shape (N,), any non-negative integers.
+        unseen: take the held-out (color, shape) pairs instead of the seen ones.
+    """
+    u = uniform(seed, stream, index, 90)
+    table = pairs(unseen=unseen)
+    color, shape = table[(u[:, 0] * len(table)).astype(np.int64)].T
+    size = (u[:, 2] * len(SIZES)).astype(np.int64)
+    low, high = np.array(list(SIZES.values()), dtype=np.float32)[size].T
+    radius = low + (high - low) * u[:, 3]
+    room = IMAGE_SIZE / 2 - 1 - radius
+    center = IMAGE_SIZE / 2 + room[:, None] * (2 * u[:, 4:6] - 1)
+    grain = np.stack([np.pi * u[:, 7], 5 + 3 * u[:, 8], 0.32 + 0.28 * u[:, 9]], axis=1)
+    warm, tint, bright = 0.5 * (2 * u[:, 10] - 1), 0.26 * (2 * u[:, 11] - 1), -0.5 * u[:, 12] + 0.1
+    light = np.exp(np.stack([bright + warm, bright + tint, bright - warm], axis=1))
+    ground = np.concatenate(
+        [0.38 + 0.22 * u[:, 16:17], 0.10 + 0.12 * u[:, 17:18], 2 * u[:, 18:82] - 1], axis=1
+    )
+    return Scenes(
+        color=color, shape=shape, texture=(u[:, 1] * len(TEXTURES)).astype(np.int64), size=size,
+        radius=radius, center=center, angle=np.float32(0.55) * (2 * u[:, 6] - 1), grain=grain,
+        light=light, tone=0.04 * (2 * u[:, 13:16] - 1), ground=ground,
+    )  # fmt: skip
+
+
+def uniform(seed: int, stream: str, index: Ints, count: int) -> Floats:
+    """Uniform numbers in [0, 1), shape (N, count), from SplitMix64 of (seed, stream, index, column)."""
+    with np.errstate(over="ignore"):
+        base = _mix(np.uint64(seed) + np.uint64(zlib.crc32(stream.encode())) * np.uint64(0x9E3779B9))
+        row = _mix(base ^ index.astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
+        cell = _mix(row[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return (cell >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+
+
+def _mix(x: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+    x = (np.asarray(x) ^ (np.asarray(x) >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
