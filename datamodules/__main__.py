@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from datamodules import doctor
 from datamodules.dictionary import command as dictionary_command
 from datamodules.errors import InputError
 
@@ -17,8 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     dictionary_command.add_parser(commands)
+    doctor.add_parser(commands)
     args = parser.parse_args(argv)
-    runs = {"dictionary": dictionary_command.run}
+    runs = {"dictionary": dictionary_command.run, "doctor": doctor.run}
     try:
         return runs[args.command](args)
     except InputError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from datamodules.dictionary.normalize import FUNCTION_WORDS, clauses, phrases
+from datamodules.normalize import FUNCTION_WORDS, clauses, phrases
 from datamodules.errors import InputError
 
 if TYPE_CHECKING:

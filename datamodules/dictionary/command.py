@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     path = args.out or default_path(args.source)
-    dictionary, page = _build_to(
+    dictionary, page = build_file(
         path, args.source, args.root, types=args.types, mode=args.mode, seed=args.seed
     )
     _say(_attribute_table(dictionary))
@@ -103,7 +103,7 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build_to(
+def build_file(
     path: Path,
     source: str,
     root: Path | None,
@@ -112,7 +112,11 @@ def _build_to(
     mode: Mode = "anchored",
     seed: int = 0,
 ) -> tuple[Dictionary, Path]:
-    """Build and write the dictionary and its page, with progress on stderr."""
+    """Build and write a source's dictionary and its page, with progress on stderr.
+
+    Returns:
+        The dictionary, and the path of the page beside it.
+    """
     # All of these are slow to import or read files, and `--help` must stay quick.
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -159,7 +163,7 @@ def _names(args: argparse.Namespace) -> int:
     if path.is_file():
         dictionary = Dictionary.load(path, source=args.source)
     else:
-        dictionary, _ = _build_to(path, args.source, args.root)
+        dictionary, _ = build_file(path, args.source, args.root)
     _say(dictionary.names)
     if args.json:
         _say_json({"path": str(path), "selected": list(dictionary.names)})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.dictionary.decode import decode
-from datamodules.dictionary.normalize import normalize
+from datamodules.normalize import normalize
 from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_json, write_json
 

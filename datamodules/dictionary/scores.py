@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.normalize import normalize
+from datamodules.normalize import normalize
 from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.normalize import normalize
+from datamodules.normalize import normalize
 from datamodules.dictionary.schema import AnchorType, Mode
 from datamodules.errors import InputError
 

@@ -63,7 +63,7 @@ def captions(scenes: Scenes, *, seed: int, stream: str, index: np.ndarray, count
     u = uniform(seed, f"{stream}/captions", index, 3 * count).reshape(len(scenes), count, 3)
     mentions = list(MENTIONS)
     chosen = np.searchsorted(np.cumsum(list(MENTIONS.values())), u[..., 0] * 0.999)
-    labels = scenes.labels()
+    labels = scenes.said()
     return [
         [
             caption(named(row, mentions[m]), style=int(s * NUM_STYLES), filler=int(f * len(FILLERS)))
@@ -74,7 +74,7 @@ def captions(scenes: Scenes, *, seed: int, stream: str, index: np.ndarray, count
 
 
 def named(labels: Sequence[int], mention: Mention) -> dict[str, str]:
-    """The values of the mentioned attributes, from one row of `Scenes.labels()`."""
+    """The values of the mentioned attributes, from one row of `Scenes.said()`."""
     return {name: ATTRIBUTES[name][labels[column]] for column, name in enumerate(ATTRIBUTES) if name in mention}
 
 
@@ -90,4 +90,4 @@ def same_mention(scenes: Scenes, mention: Mention, u: Floats) -> list[str]:
         u: two numbers in [0, 1) that choose style and filler.
     """
     style, filler = int(u[0] * NUM_STYLES), int(u[1] * len(FILLERS))
-    return [caption(named(row, mention), style=style, filler=filler) for row in scenes.labels()]
+    return [caption(named(row, mention), style=style, filler=filler) for row in scenes.said()]

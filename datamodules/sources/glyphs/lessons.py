@@ -110,11 +110,12 @@ def _choose(rates: dict[Mention, float], u: float) -> Mention:
 
 def _group(scenes: Scenes, mention: Mention, u: Floats) -> CaptionGroup:
     texts, first, target = np.unique(same_mention(scenes, mention, u), return_index=True, return_inverse=True)
+    color, shape = scenes.said()[:, :2].T
     comparable = np.ones((len(scenes), len(texts)), dtype=np.bool_)
     if "shape" in mention and "color" not in mention:
-        comparable = ~is_unseen(scenes.color[:, None], scenes.shape[first][None, :])
+        comparable = ~is_unseen(color[:, None], shape[first][None, :])
     elif "color" in mention and "shape" not in mention:
-        comparable = ~is_unseen(scenes.color[first][None, :], scenes.shape[:, None])
+        comparable = ~is_unseen(color[first][None, :], shape[:, None])
     return CaptionGroup(
         texts.tolist(), torch.from_numpy(target.astype(np.int64)), torch.from_numpy(comparable)
     )

@@ -37,6 +37,15 @@ TEXTURES = ("solid", "striped", "dotted", "checkered", "wavy")
 # Radius of the circumscribed circle, in pixels of a 64-pixel image: lowest and highest.
 SIZES = {"small": (8.0, 11.5), "medium": (12.5, 17.5), "large": (19.0, 26.0)}
 
+# Share of the circumscribed disk that a shape fills: a star looks smaller than a circle of its radius.
+FULLNESS = {
+    "circle": 0.90, "square": 0.74, "triangle": 0.41, "star": 0.39, "cross": 0.56,
+    "heart": 0.57, "crescent": 0.44, "ring": 0.65, "hexagon": 0.83, "arrow": 0.37,
+}  # fmt: skip
+# How much of the light a speaker leaves in the color: 0 names the paint, 1 names what a camera measures.
+_LIGHT_LEFT = 0.6
+_SIZE_EDGES = (12.0, 18.2)  # pixels, between small, medium and large
+
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "color": tuple(COLORS),
     "shape": SHAPES,
@@ -87,8 +96,40 @@ class Scenes:
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def labels(self) -> Ints:
-        """Indices of the values, shape (N, 4), columns in the order of `ATTRIBUTES`."""
+        """What is there: indices of the values, shape (N, 4), columns in the order of `ATTRIBUTES`."""
         return np.stack([getattr(self, name) for name in ATTRIBUTES], axis=1)
+
+    def said(self) -> Ints:
+        """What people say is there, shape (N, 4): as `labels`, but color and size go by the eye.
+
+        Speakers discount only part of the colored light, and judge size by area. Labels name the paint and
+        measure the radius. So captions alone leave something to learn. Nobody ever says a held-out pair:
+        where the eye would, the true color is named.
+        """
+        color, size = _seen_color(self), _seen_size(self)
+        color = np.where(is_unseen(color, self.shape), self.color, color)
+        return np.stack([color, self.shape, self.texture, size], axis=1)
+
+
+def _seen_color(scenes: Scenes) -> Ints:
+    """The palette's nearest color to the object under part of its light."""
+    palette = np.array(list(COLORS.values()))
+    seen = _opponent((palette[scenes.color] + scenes.tone) * scenes.light**_LIGHT_LEFT)
+    distance = ((seen[:, None] - _opponent(palette)[None]) ** 2).sum(-1)
+    return np.asarray(distance.argmin(1))
+
+
+def _opponent(rgb: np.ndarray) -> np.ndarray:
+    """Logarithmic chroma and half-weighted lightness, (..., 6)."""
+    log = np.log(np.clip(rgb, 0.02, None))
+    lightness = log.mean(-1, keepdims=True)
+    return np.concatenate([log - lightness, 0.5 * np.broadcast_to(lightness, log.shape)], axis=-1)
+
+
+def _seen_size(scenes: Scenes) -> Ints:
+    """Small, medium or large by the radius of half-way between the shape's disk and its filled area."""
+    fullness = np.array([FULLNESS[shape] for shape in SHAPES])
+    return np.digitize(scenes.radius * np.sqrt(fullness / fullness.mean())[scenes.shape], _SIZE_EDGES)
 
 
 def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scenes:

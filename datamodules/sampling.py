@@ -1,0 +1,70 @@
+"""Which images a process sees, and in which order: a pure function of (seed, epoch, rank).
+
+Nothing depends on how many numbers were drawn before, so a resumed run sees what an uninterrupted one
+would have, and two processes see together what one would have seen alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of one process, anew for every epoch.
+
+    The global batch k of an epoch is the same for any number of processes; each takes its share of it.
+
+    Args:
+        members: image numbers to draw from.
+        batch_size: images of a global batch, a multiple of `world_size`.
+        seed: seed of the order.
+        rank: this process, from 0.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self, members: NDArray[np.int64], *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.members, self.batch_size, self.seed = members, min(batch_size, len(members)), seed
+        self.batch_size -= self.batch_size % world_size
+        self.rank, self.world_size, self.epoch = rank, world_size, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.members) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.members)
+        for batch in range(len(self)):
+            whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield whole[self.rank :: self.world_size].tolist()
+
+
+class OrderedBatches(Sampler[list[int]]):
+    """Every image exactly once over all processes, in order: for evaluation.
+
+    Args:
+        members: image numbers.
+        batch_size: images of a batch of one process.
+        rank: this process, from 0.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self, members: NDArray[np.int64], *, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.members, self.batch_size = members[rank::world_size], batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.members) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in range(0, len(self.members), self.batch_size):
+            yield self.members[start : start + self.batch_size].tolist()

@@ -1,0 +1,76 @@
+"""A CLIP and its adapted self, side by side on the same weights.
+
+Shape letters: B images, V values, D embedding width.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_modules.backbone import Backbone
+from lightning_modules.lora import base_only
+from lightning_modules.value_text import value_embeddings
+
+
+class AdaptedClip(nn.Module):
+    """Image embeddings of the adapted and of the base model, from uint8 images.
+
+    Args:
+        backbone: the base, with what is needed to feed it.
+        model: the adapted CLIP: a PEFT model around the base's own modules, or a model with changed weights.
+        base: the base CLIP where `model` is not a PEFT model.
+    """
+
+    def __init__(self, backbone: Backbone, model: nn.Module, base: nn.Module | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.base = base
+        self.backbone = backbone
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(backbone, name)).view(3, 1, 1), persistent=False)
+
+    @property
+    def adapted(self) -> nn.Module:
+        """The adapted CLIP itself, out of PEFT's wrapping."""
+        wrapped = getattr(self.model, "base_model", None)
+        inner: nn.Module = self.model if wrapped is None else wrapped.model
+        return inner
+
+    @property
+    def scale(self) -> Tensor:
+        """CLIP's learned factor on cosines, frozen."""
+        return self.backbone.model.logit_scale.detach().exp()
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """uint8 (B, 3, H, W) to the backbone's size and normalisation."""
+        scaled = image.float() / 255
+        size = self.backbone.image_size
+        if scaled.shape[-1] != size:
+            scaled = F.interpolate(scaled, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        return (scaled - self.get_buffer("mean")) / self.get_buffer("std")
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Unit-norm embeddings (B, D), float32, of uint8 images (B, 3, H, W)."""
+        return F.normalize(self.adapted.encode_image(self.pixels(image)).float(), dim=-1)  # type: ignore[operator]
+
+    def encode_base(self, image: Tensor) -> Tensor:
+        """The same by the base model, without gradients."""
+        with torch.no_grad(), nullcontext() if self.base else base_only(self.model):
+            clip = self.base or self.adapted
+            return F.normalize(clip.encode_image(self.pixels(image)).float(), dim=-1)  # type: ignore[operator]
+
+    def encode_values(self, prompts: list[list[str]]) -> Tensor:
+        """Unit-norm value embeddings (V, D) by the base's text tower; see `value_embeddings`."""
+        with torch.no_grad(), nullcontext() if self.base else base_only(self.model):
+            return self._values(self.base or self.adapted, prompts)
+
+    def encode_adapted_values(self, prompts: list[list[str]]) -> Tensor:
+        """The same by the adapted text tower, with gradients if it trains."""
+        return self._values(self.adapted, prompts)
+
+    def _values(self, clip: nn.Module, prompts: list[list[str]]) -> Tensor:
+        return value_embeddings(clip, self.backbone.tokenizer, prompts)
