@@ -109,6 +109,11 @@ evaluate: need-ATTR $(STAMP)  ## Compare an adapter with its base: ATTR=color
 verify: need-DELTA $(STAMP)  ## Check a saved delta: DELTA=artifacts/deltas/glyph-clip/glyphs/color
 	$(RUN) -m lightning_modules verify $(call quote,DELTA) $(ARGS)
 
+.PHONY: experiment
+experiment: $(STAMP)  ## The study: every attribute with three seeds, as one table (an hour on two cores)
+	$(RUN) -m lightning_modules study --source=$(call quote,DATA)$(call option,--root,ROOT) \
+	  --backbone=$(call quote,BACKBONE) $(ARGS)
+
 .PHONY: tensorboard
 tensorboard: $(STAMP)  ## Watch the runs in a browser on this machine
 	$(RUN) -m tensorboard.main --logdir runs --host 127.0.0.1 $(ARGS)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from datamodules import doctor
+from datamodules import doctor, sheet
 from datamodules.dictionary import command as dictionary_command
 from datamodules.errors import InputError
 
@@ -19,8 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     dictionary_command.add_parser(commands)
     doctor.add_parser(commands)
+    sheet.add_parser(commands)
     args = parser.parse_args(argv)
-    runs = {"dictionary": dictionary_command.run, "doctor": doctor.run}
+    runs = {"dictionary": dictionary_command.run, "doctor": doctor.run, "sheet": sheet.run}
     try:
         return runs[args.command](args)
     except InputError as error:

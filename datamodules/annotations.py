@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.normalize import normalize
 from datamodules.errors import InputError
+from datamodules.normalize import normalize
+from datamodules.tables import Row, read_table
 
 _REQUIRED = ("image", "split", "attribute", "value")
 _LABELS = {"1": 1, "0": 0, "-1": -1, "": 1}
@@ -65,22 +66,35 @@ class Annotations:
     rows: tuple[Annotation, ...]
 
     @classmethod
-    def of(cls, rows: Sequence[Annotation]) -> Annotations:
+    def of(cls, rows: Sequence[Annotation], places: Sequence[str] = ()) -> Annotations:
         """Group rows by image.
 
+        Args:
+            rows: the annotations.
+            places: where each row stands, for messages; may be left out.
+
         Raises:
-            InputError: if one image is put in two splits.
+            InputError: if an image is in two splits, or a value is both shown and not shown in it.
         """
         split: dict[str, str] = {}
-        for row in rows:
+        label: dict[tuple[str, str, str], int] = {}
+        for number, row in enumerate(rows):
+            place = f"{places[number]}: " if places else ""
             if split.setdefault(row.image, row.split) != row.split:
                 raise InputError(
-                    f"image {row.image!r} is in the splits {split[row.image]!r} and {row.split!r}: expected "
-                    "every image in one split, else the same image trains and tests. Correct one of its rows."
+                    f"{place}image {row.image!r} is in the splits {split[row.image]!r} and "
+                    f"{row.split!r}; expected every image in one split, else the same image trains "
+                    "and tests. Correct one of its rows."
+                )
+            key = row.image, row.attribute, _spelling(row.value)
+            if row.label >= 0 and label.setdefault(key, row.label) != row.label:
+                raise InputError(
+                    f"{place}image {row.image!r} has label 1 and label 0 for {row.attribute} "
+                    f"{row.value!r}; expected one of them. Remove the row that is wrong."
                 )
         return cls(tuple(split), tuple(split.values()), tuple(rows))
 
-    @property
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits, in order of first appearance."""
         return tuple(dict.fromkeys(self.split))
@@ -88,107 +102,104 @@ class Annotations:
     @property
     def attributes(self) -> tuple[str, ...]:
         """Names of the annotated attributes, in order of first appearance."""
-        return tuple(dict.fromkeys(row.attribute for row in self.rows))
+        return tuple(self._rows)
 
     def members(self, split: str) -> NDArray[np.int64]:
-        """Indices of the images of a split."""
+        """Numbers of the images of a split, ascending."""
         return np.flatnonzero(np.asarray(self.split) == split)
-
-    @cached_property
-    def _number(self) -> dict[str, int]:
-        return {image: number for number, image in enumerate(self.images)}
 
     def labels(self, attribute: str, values: Sequence[str], *, exclusive: bool) -> Labels:
         """Labels of the images for the values of an attribute.
 
-        Values match annotated ones by their normalised spelling. A value that no row speaks of is
-        unknown, unless values exclude each other and another one is shown: then it is 0.
+        Values match annotated ones by their normalised spelling; annotated values that are not
+        among `values` are left out. A value that no row speaks of is unknown, unless values exclude
+        each other and another one is shown: then it is 0.
 
         Args:
             attribute: the attribute's name in the table.
             values: the V values, usually those of the dictionary.
             exclusive: whether an image shows at most one of them.
+
+        Returns:
+            Label and known, each (N, V), and the largest weight of each image's rows, (N,): 1
+            where there is none.
         """
         column = {_spelling(value): index for index, value in enumerate(values)}
         label = np.zeros((len(self.images), len(values)), dtype=np.int8)
         known = np.zeros(label.shape, dtype=np.bool_)
-        weight = np.ones(len(self.images), dtype=np.float32)
-        for row in self.rows:
-            index = column.get(_spelling(row.value)) if row.attribute == attribute else None
+        weight = np.full(len(self.images), -1, dtype=np.float32)
+        for row in self._rows.get(attribute, ()):
+            index = column.get(_spelling(row.value))
             if index is None or row.label < 0:
                 continue
             image = self._number[row.image]
             label[image, index], known[image, index] = row.label, True
-            weight[image] = row.weight
+            weight[image] = max(weight[image], row.weight)
         if exclusive:
             known[label.any(axis=1)] = True
-        return Labels(label, known, weight)
+        return Labels(label, known, np.where(weight < 0, np.float32(1), weight))
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {image: number for number, image in enumerate(self.images)}
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Annotation]]:
+        """The rows by attribute."""
+        rows: dict[str, list[Annotation]] = {}
+        for row in self.rows:
+            rows.setdefault(row.attribute, []).append(row)
+        return rows
 
 
 def read_csv(path: Path) -> Annotations:
     """Read an annotation file.
 
     Raises:
-        InputError: if the file is missing, or a row is broken; the message names file and line.
+        InputError: if the file is missing or empty, or a row is broken; the message names file and
+            line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            return Annotations.of(list(_rows(path, stream)))
-    except FileNotFoundError:
-        raise InputError(
-            f"expected the annotations at {path}, found no such file. It is a CSV file with the columns "
-            f"{', '.join(_REQUIRED)} and, if wanted, label and weight."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected UTF-8 text in {path}, byte {error.start} is not. Save it as UTF-8.") from None
+    rows, places = [], []
+    for row in read_table(path, "the annotations", _REQUIRED):
+        rows.append(_annotation(row))
+        places.append(row.place)
+    if not rows:
+        raise InputError(f"expected annotations in {path}, got a header only. Add rows.")
+    return Annotations.of(rows, places)
 
 
 def csv_text(rows: Sequence[Annotation]) -> str:
-    """The rows as the text of an annotation file."""
+    """The rows as the text of an annotation file; `read_csv` gives the same rows back."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(Annotation._fields)
-    writer.writerows((*row[:-1], f"{row.weight:g}") for row in rows)
+    writer.writerows((*row[:-1], str(float(row.weight)).removesuffix(".0")) for row in rows)
     return stream.getvalue()
 
 
+@lru_cache(maxsize=1 << 16)
 def _spelling(value: str) -> str:
-    """What two spellings of one value share; numbers count, as in "ends 2012"."""
-    return value.casefold().strip() if any(map(str.isdigit, value)) else normalize(value)
+    """What two spellings of one value share; digits and signs count where words do not say all."""
+    plain = normalize(value)
+    return plain if plain and not any(map(str.isdigit, value)) else value.casefold().strip()
 
 
-def _rows(path: Path, stream: Iterator[str]) -> Iterator[Annotation]:
-    reader = csv.reader(stream)
-    header = [name.strip() for name in next(reader, [])]
-    if missing := [name for name in _REQUIRED if name not in header]:
-        raise InputError(
-            f"{path}, line 1: expected a header with {', '.join(_REQUIRED)}, got {', '.join(header) or 'nothing'}; "
-            f"missing: {', '.join(missing)}. Add the columns."
-        )
-    for cells in reader:
-        if not cells:
-            continue
-        where = f"{path}, line {reader.line_num}"
-        if len(cells) != len(header):
-            raise InputError(
-                f"{where}: expected {len(header)} cells ({', '.join(header)}), got {len(cells)}: "
-                f"{','.join(cells)[:80]!r}. Correct or remove the row."
-            )
-        yield _annotation(dict(zip(header, (cell.strip() for cell in cells), strict=True)), where)
-
-
-def _annotation(cell: dict[str, str], where: str) -> Annotation:
-    if empty := [name for name in _REQUIRED if not cell[name]]:
-        raise InputError(f"{where}: expected a value for {empty[0]}, got none. Correct or remove the row.")
-    label, weight = cell.get("label", ""), cell.get("weight", "")
+def _annotation(row: Row) -> Annotation:
+    cells = row.cells
+    label, weight = cells.get("label", ""), cells.get("weight", "")
     if label not in _LABELS:
-        raise InputError(f"{where}: expected label 1, 0 or -1 (unknown), got {label!r}. Correct the row.")
+        raise InputError(
+            f"{row.place}: expected label 1, 0 or -1 (unknown), got {label!r}. Correct the row."
+        )
     try:
         number = float(weight or 1)
     except ValueError:
-        raise InputError(f"{where}: expected a number as weight, got {weight!r}. Correct the row.") from None
+        raise InputError(
+            f"{row.place}: expected a number as weight, got {weight!r}. Correct the row."
+        ) from None
     if not 0 <= number < float("inf"):
-        raise InputError(f"{where}: expected a weight of 0 or more, got {weight!r}. Correct the row.")
-    return Annotation(
-        cell["image"], cell["split"], cell["attribute"], cell["value"], _LABELS[label], number
-    )
+        raise InputError(
+            f"{row.place}: expected a weight of 0 or more, got {weight!r}. Correct the row."
+        )
+    image, split, attribute, value = (cells[name] for name in _REQUIRED)
+    return Annotation(image, split, attribute, value, _LABELS[label], number)

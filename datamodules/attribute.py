@@ -1,60 +1,32 @@
 """`AttributeDataModule`: the images of a source that speak of one attribute of its dictionary.
 
-Shape letters: B images of a batch, N images of the source, H x W pixels, V values of the attribute.
+Shape letters: N images of the source, H x W pixels, V values of the attribute.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Sampler
 
 from datamodules.annotations import Labels
-from datamodules.dictionary import Attribute, Dictionary
+from datamodules.batches import AttributeImages, Batch, loader
+from datamodules.dictionary import Dictionary
 from datamodules.dictionary.command import build_file, default_path
 from datamodules.errors import InputError
-from datamodules.files import sha256_json
+from datamodules.files import locked, sha256_json
 from datamodules.images import Pixels
 from datamodules.prompts import prompts, templates_for
 from datamodules.sampling import OrderedBatches, ShuffledBatches
 from datamodules.sources import Source, load_source
 
-_BATCH = 250  # images of an evaluation batch
+Loader = DataLoader[Batch]
 
-
-class AttributeImages(Dataset[dict[str, Tensor]]):
-    """Whole batches of images and labels, by image number.
-
-    Args:
-        pixels: uint8 (N, H, W, 3), usually memory-mapped.
-        labels: what is known of the attribute.
-    """
-
-    def __init__(self, pixels: Pixels, labels: Labels) -> None:
-        self.pixels, self.labels = pixels, labels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return self.__getitems__([index])
-
-    def __getitems__(self, index: list[int]) -> dict[str, Tensor]:
-        """A batch: image uint8 (B, 3, H, W), label int8 and known bool (B, V), weight and index (B,)."""
-        images = torch.from_numpy(np.ascontiguousarray(self.pixels[index]))
-        return {
-            "image": images.permute(0, 3, 1, 2),
-            "label": torch.from_numpy(self.labels.label[index]),
-            "known": torch.from_numpy(self.labels.known[index]),
-            "weight": torch.from_numpy(self.labels.weight[index]),
-            "index": torch.tensor(index),
-        }
+_EVALUATION_BATCH = 250  # images of a process at once; no gradients, so memory is no matter
+_NEEDED = ("train", "validation")
 
 
 class AttributeDataModule(L.LightningDataModule):
@@ -67,8 +39,11 @@ class AttributeDataModule(L.LightningDataModule):
         dictionary: the dictionary's file; `artifacts/dictionary/<source>.json`, built if missing.
         batch_size: images of one training step, over all processes together.
         num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
-        image_size: pixels a side that images are decoded to, where the source has no size of its own.
-        seed: seed of the order of the images.
+        image_size: pixels a side that images are decoded to; glyphs keep their own 64.
+        seed: seed of the order of the images, 0 or more.
+
+    Raises:
+        InputError: if a number is out of its range.
     """
 
     def __init__(
@@ -83,37 +58,60 @@ class AttributeDataModule(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise InputError(f"--data.batch_size is {batch_size}, expected at least 1.")
+        _at_least("batch_size", batch_size, 1)
+        _at_least("num_workers", num_workers or 0, 0)
+        _at_least("image_size", image_size, 1)
+        _at_least("seed", seed, 0)
         self.attribute = attribute
         self.source_name, self.root, self.dictionary_path = source, root, dictionary
         self.batch_size, self.image_size, self.seed = batch_size, image_size, seed
         self.num_workers = num_workers
         self._source: Source | None = None
         self._dictionary: Dictionary | None = None
+        self._pixels: Pixels | None = None
+        self._labels: dict[str, Labels] = {}
+
+    # --- set-up -------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
-        """Draw or check the data, and build the dictionary if there is none; one process does this."""
-        path = self.dictionary_path or default_path(self.source_name)
-        load_source(self.source_name, self.root)
+        """Draw or decode the images, and build the dictionary if there is none.
+
+        Lightning calls this in one process, so that the others find everything made.
+
+        Raises:
+            InputError: if the source or an image of it is missing or broken.
+        """
+        self._source = load_source(self.source_name, self.root)
+        self._source.pixels(self.image_size)
+        path = default_path(self.source_name)
         if self.dictionary_path is None and not path.is_file():
-            build_file(path, self.source_name, self.root)
+            with locked(path):
+                if not path.is_file():
+                    build_file(path, self.source_name, self.root)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the source and the dictionary.
 
         Raises:
-            InputError: if the dictionary is missing or of other data, or does not hold the attribute.
+            InputError: if the dictionary is missing or of other data, or does not hold the
+                attribute, or the training or validation split does not speak of it.
         """
-        if self._source is None:
-            source = load_source(self.source_name, self.root)
-            path = self.dictionary_path or default_path(self.source_name)
-            dictionary = Dictionary.load(path, source=self.source_name)
-            self._check(dictionary, source, path)
-            dictionary.attribute(self.attribute)
-            self._source, self._dictionary = source, dictionary
-            for split in self.splits:
-                self.members(split)
+        if self._dictionary is not None:
+            return
+        source = self._source or load_source(self.source_name, self.root)
+        path = self.dictionary_path or default_path(self.source_name)
+        if self.dictionary_path is not None and not path.is_file():
+            raise InputError(
+                f"--data.dictionary is {path}, found no such file. Leave it out to use "
+                f"{default_path(self.source_name)}, or build it with: make dictionary "
+                f"DATA={self.source_name} ARGS=--out={path}"
+            )
+        dictionary = Dictionary.load(path, source=self.source_name)
+        self._check(dictionary, source, path)
+        dictionary.attribute(self.attribute)
+        self._source, self._dictionary = source, dictionary
+        for split in _NEEDED:
+            self.members(split)
 
     @property
     def source(self) -> Source:
@@ -127,9 +125,11 @@ class AttributeDataModule(L.LightningDataModule):
         assert self._dictionary is not None, "call setup() first"
         return self._dictionary
 
+    # --- what is in it ------------------------------------------------------------------------
+
     @property
     def values(self) -> tuple[str, ...]:
-        """Values of the attribute, in the dictionary's order."""
+        """The V values of the attribute, in the dictionary's order."""
         return self.dictionary.attribute(self.attribute).texts
 
     @property
@@ -144,8 +144,12 @@ class AttributeDataModule(L.LightningDataModule):
 
     @property
     def test_splits(self) -> tuple[str, ...]:
-        """The splits that are only reported."""
-        return tuple(split for split in self.splits if split not in {"train", "validation"})
+        """The splits that are only reported, where they speak of the attribute."""
+        return tuple(
+            split
+            for split in self.splits
+            if split not in _NEEDED and len(self._speaking(split, self.attribute))
+        )
 
     def templates(self, attribute: str) -> tuple[str, ...]:
         """The prompt templates of an attribute, chosen by how captions use its values."""
@@ -158,88 +162,118 @@ class AttributeDataModule(L.LightningDataModule):
         return [prompts(text, templates) for text in texts]
 
     def labels(self, attribute: str) -> Labels:
-        """Labels of all N images for an attribute of the dictionary."""
-        entry: Attribute = self.dictionary.attribute(attribute)
-        return self.source.annotations.labels(attribute, entry.texts, exclusive=entry.exclusive)
+        """Labels of all N images for an attribute of the dictionary; computed once.
+
+        Raises:
+            InputError: if the dictionary does not hold the attribute.
+        """
+        if attribute not in self._labels:
+            entry = self.dictionary.attribute(attribute)
+            self._labels[attribute] = self.source.annotations.labels(
+                attribute, entry.texts, exclusive=entry.exclusive
+            )
+        return self._labels[attribute]
 
     def members(self, split: str, attribute: str | None = None) -> NDArray[np.int64]:
         """Numbers of a split's images of which something is known about the attribute.
+
+        Args:
+            split: name of the split.
+            attribute: name of an attribute; by default the data module's own.
 
         Raises:
             InputError: if there is none.
         """
         attribute = attribute or self.attribute
-        members = self.source.annotations.members(split)
-        chosen = members[self.labels(attribute).known[members].any(axis=1)]
-        if len(chosen) == 0:
+        members = self._speaking(split, attribute)
+        if len(members) == 0:
+            annotated = self.source.annotations.attributes
+            both = [name for name in annotated if name in self.dictionary.names]
             raise InputError(
-                f"expected images of the split {split!r} annotated for {attribute!r}, got none of {len(members)}. "
-                f"The source annotates: {', '.join(self.source.annotations.attributes)}. Choose one of these."
+                f"expected images of the split {split!r} annotated with values of {attribute!r}, "
+                f"got none of {len(self.source.annotations.members(split))}. The source annotates: "
+                f"{', '.join(annotated)}; the dictionary holds of these: "
+                f"{', '.join(both) or 'none'}. Choose one of both, or rename the attribute in the "
+                "annotations."
             )
-        return np.asarray(chosen)
+        return members
+
+    def pixels(self) -> Pixels:
+        """All images, uint8 (N, H, W, 3), memory-mapped."""
+        if self._pixels is None:
+            self._pixels = self.source.pixels(self.image_size)
+        return self._pixels
 
     def image(self, index: int) -> Pixels:
         """One image, uint8 (H, W, 3)."""
-        return np.asarray(self.source.pixels(self.image_size)[index])
+        return np.asarray(self.pixels()[index])
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Shuffled batches of the training split."""
+    # --- batches ------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled batches of the training split.
+
+        Raises:
+            InputError: if the processes cannot share a batch evenly.
+        """
         rank, world_size = self._place()
         if self.batch_size % world_size:
             raise InputError(
-                f"--data.batch_size is {self.batch_size}, expected a multiple of the {world_size} processes that "
-                "share it. Choose another batch size or number of devices."
+                f"--data.batch_size is {self.batch_size}, expected a multiple of the {world_size} "
+                "processes that share it. Choose another batch size or number of devices."
             )
         batches = ShuffledBatches(
-            self.members("train"), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
+            self.members("train"),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
         )
         return self._loader(batches, persistent=True)
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def val_dataloader(self) -> Loader:
         """The validation split, by which a checkpoint is chosen."""
         return self._ordered("validation")
 
-    def test_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
+    def test_dataloader(self) -> list[Loader]:
         """The splits that are only reported."""
         return [self._ordered(split) for split in self.test_splits]
 
-    def _ordered(self, split: str) -> DataLoader[dict[str, Tensor]]:
+    def _ordered(self, split: str) -> Loader:
         rank, world_size = self._place()
-        return self._loader(
-            OrderedBatches(self.members(split), batch_size=_BATCH, rank=rank, world_size=world_size)
+        batches = OrderedBatches(
+            self.members(split), batch_size=_EVALUATION_BATCH, rank=rank, world_size=world_size
         )
+        return self._loader(batches)
 
-    def _loader(self, batches: Any, *, persistent: bool = False) -> DataLoader[dict[str, Tensor]]:
-        on_gpu = torch.cuda.is_available()
-        num_workers = (2 if on_gpu else 0) if self.num_workers is None else self.num_workers
-        images = AttributeImages(self.source.pixels(self.image_size), self.labels(self.attribute))
-        return DataLoader(
-            images,
-            batch_sampler=batches,
-            collate_fn=_whole,
-            num_workers=num_workers,
-            pin_memory=on_gpu,
-            persistent_workers=persistent and num_workers > 0,
-        )
+    def _loader(self, batches: Sampler[list[int]], *, persistent: bool = False) -> Loader:
+        images = AttributeImages(self.pixels(), self.labels(self.attribute))
+        return loader(images, batches, num_workers=self.num_workers, persistent=persistent)
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
+    def _speaking(self, split: str, attribute: str) -> NDArray[np.int64]:
+        members = self.source.annotations.members(split)
+        return np.asarray(members[self.labels(attribute).known[members].any(axis=1)])
+
     def _check(self, dictionary: Dictionary, source: Source, path: Path) -> None:
-        captions = sha256_json(source.captions("train"))
-        if dictionary.data_hash != captions:
-            raise InputError(
-                f"expected a dictionary of the captions in {source.root} ({captions[:12]}), {path} is of others "
-                f"({dictionary.data_hash[:12]}). Build it with: make dictionary DATA={self.source_name}"
-                + (f" ROOT={self.root}" if self.root else "")
-            )
-        if missing := [split for split in ("train", "validation") if split not in source.annotations.splits]:
+        splits = source.annotations.splits
+        if missing := [split for split in _NEEDED if split not in splits]:
             raise InputError(
                 f"expected the splits train and validation in {source.root}, got "
-                f"{', '.join(source.annotations.splits)}: {missing[0]} is missing. Name it in the split column."
+                f"{', '.join(splits)}: {missing[0]} is missing. Name it in the split column."
+            )
+        captions = sha256_json(source.captions("train"))
+        if dictionary.data_hash != captions:
+            out = f" ARGS=--out={path}" if self.dictionary_path else ""
+            raise InputError(
+                f"expected a dictionary of the captions in {source.root} ({captions[:12]}), {path} "
+                f"is of others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
+                f"DATA={self.source_name}{f' ROOT={self.root}' if self.root else ''}{out}"
             )
 
 
-def _whole(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The dataset already made a batch."""
-    return batch
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"--data.{name} is {value}, expected at least {least}.")

@@ -79,7 +79,10 @@ class CaptionDataModule(L.LightningDataModule):
             num_steps=trainer.max_steps,
         )
         return DataLoader(
-            stream, batch_size=None, num_workers=self.num_workers, persistent_workers=self.num_workers > 0
+            stream,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:

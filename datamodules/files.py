@@ -1,12 +1,14 @@
 """Files that are either whole or absent: atomic writes, hashes, canonical JSON.
 
 A write goes to a temporary name in the same folder, is flushed to the disk, then renamed. A process
-killed in between leaves the previous file as it was; temporary names start with ``.partial-`` and are
-removed by the next write of the same target.
+killed in between leaves the previous file as it was; temporary names start with ``.partial-`` and
+are removed by the next write of the same target. Where two processes may want to make the same
+thing at once, `locked` lets one of them wait.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -118,11 +120,32 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the right to make `path`; another process that asks for it waits until this one is done.
+
+    After the wait, look again whether `path` is still to be made. The lock is the empty file
+    ``.lock-<name>`` beside it; the system frees it when its process ends, however it ends.
+
+    Raises:
+        InputError: if the lock cannot be written.
+    """
+    lock = path.with_name(f".lock-{path.name}")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("w")
+    except OSError as error:
+        raise cannot_write(lock, error) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The user's message for a failed write: which path, why, what to do."""
     return InputError(
-        f"could not write {path}: {error.strerror or error}. Nothing that was there before is lost. "
-        f"Free space or choose a folder you may write to, then run the command again."
+        f"could not write {path}: {error.strerror or error}. Nothing that was there before is "
+        "lost. Free space or choose a folder you may write to, then run the command again."
     )
 
 

@@ -1,7 +1,7 @@
 """Sentences that turn a value into a class: "red" -> "a red object", "something red", ...
 
-Which templates read as English depends on whether people use the value as a noun ("a star") or as an
-adjective ("a red object"); the captions behind the dictionary say which.
+Which templates read as English depends on whether people use the value as a noun ("a star") or as
+an adjective ("a red object"); the captions behind the dictionary say which.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from datamodules.normalize import FUNCTION_WORDS, clauses, normalize
+
 ADJECTIVE = ("a {} object", "something {}", "the object is {}", "a picture of a {} object")
 NOUN = ("a {}", "a picture of a {}", "there is a {}", "a {} in the image")
 
+_ARTICLES = frozenset({"a", "an", "the", "one", "this", "that"})
+
 
 def prompts(value: str, templates: Sequence[str]) -> list[str]:
-    """The value in each template, with "a" made "an" where it must be.
+    """The value in each template, with "a" made "an" before a vowel.
 
     Example:
         >>> prompts("orange", ["a {} object", "something {}"])
@@ -24,19 +28,37 @@ def prompts(value: str, templates: Sequence[str]) -> list[str]:
 
 
 def templates_for(examples: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """`NOUN` if most values end their noun phrase in their example captions, else `ADJECTIVE`.
+    """`NOUN` if more examples use their value as a noun than as an adjective, else `ADJECTIVE`.
 
     Args:
         examples: pairs of (value, a caption that mentions it).
+
+    Example:
+        >>> templates_for([("star", "a red star"), ("ring", "the ring is red")])[0]
+        'a {}'
     """
-    votes = [_is_noun(value, caption) for value, caption in examples]
-    return NOUN if sum(votes) * 2 > len(votes) else ADJECTIVE
+    votes = [_noun_or_adjective(value, caption) for value, caption in examples]
+    return NOUN if sum(votes) > 0 else ADJECTIVE
 
 
-_AFTER_A_NOUN = frozenset({"on", "in", "is", "at", "of", "with", "and", "near", "by", "."})
+def _noun_or_adjective(value: str, caption: str) -> int:
+    """1 if `caption` uses `value` as a noun, -1 if as an adjective, 0 if it does not say.
 
-
-def _is_noun(value: str, caption: str) -> bool:
-    """Whether `caption` uses `value` as "a ... value", with nothing but the end or a preposition after it."""
-    match = re.search(rf"\b(?:a|an|the|one)\s(?:[\w-]+\s)*?{re.escape(value)}\b\s*(\S*)", caption.lower())
-    return bool(match) and (match[1] == "" or match[1] in _AFTER_A_NOUN) if match else False
+    A noun ends the phrase that an article opens: "a large red star on the wall". An adjective
+    stands before another content word ("a red star"), or ends a phrase without article ("is red").
+    """
+    wanted = normalize(value).split()
+    for clause in clauses(caption.replace(",", " ")):  # "a red, striped star" is one phrase
+        words = [word for word, _ in clause]
+        for start in range(len(words) - len(wanted) + 1):
+            end = start + len(wanted)
+            if words[start:end] != wanted:
+                continue
+            after = [word in FUNCTION_WORDS for word in words[end : end + 2]]
+            if after[:1] == [False]:
+                return -1
+            if words[end : end + 1] == ["and"] and after[1:] == [False]:
+                return 0  # "a black and white bird", "a star and ring"
+            opening = next((w for w in reversed(words[:start]) if w in FUNCTION_WORDS), None)
+            return 0 if opening is None else 1 if opening in _ARTICLES else -1
+    return 0

@@ -1,7 +1,7 @@
 """Which images a process sees, and in which order: a pure function of (seed, epoch, rank).
 
-Nothing depends on how many numbers were drawn before, so a resumed run sees what an uninterrupted one
-would have, and two processes see together what one would have seen alone.
+Nothing depends on how many numbers were drawn before, so a resumed run sees what an uninterrupted
+one would have, and two processes see together what one would have seen alone.
 """
 
 from __future__ import annotations
@@ -12,29 +12,52 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from datamodules.errors import InputError
+
 
 class ShuffledBatches(Sampler[list[int]]):
-    """Batches of one process, anew for every epoch.
+    """Batches of one process, anew for every epoch: for training.
 
-    The global batch k of an epoch is the same for any number of processes; each takes its share of it.
+    The global batch k of an epoch is the same for any number of processes; each takes its share of
+    it. The images that are left over when the batches of an epoch are full wait for another epoch.
 
     Args:
         members: image numbers to draw from.
-        batch_size: images of a global batch, a multiple of `world_size`.
+        batch_size: images of a global batch, a multiple of `world_size`; fewer members make a
+            smaller batch, their number rounded down to such a multiple.
         seed: seed of the order.
         rank: this process, from 0.
         world_size: number of processes.
+
+    Raises:
+        InputError: if there are fewer members than processes.
     """
 
     def __init__(
-        self, members: NDArray[np.int64], *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        members: NDArray[np.int64],
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        self.members, self.batch_size, self.seed = members, min(batch_size, len(members)), seed
-        self.batch_size -= self.batch_size % world_size
+        if len(members) < world_size:
+            raise InputError(
+                f"expected an image or more for each of {world_size} processes, got "
+                f"{len(members)} images to train on. Use fewer devices or annotate more images."
+            )
+        self.members, self.seed = members, seed
+        self.batch_size = min(batch_size, len(members) // world_size * world_size)
         self.rank, self.world_size, self.epoch = rank, world_size, 0
 
+    @property
+    def sampler(self) -> ShuffledBatches:
+        """Itself: Lightning calls `set_epoch` on the `sampler` of a batch sampler, not on it."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
+        """Choose the epoch, and with it the order; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:

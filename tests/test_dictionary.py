@@ -21,7 +21,6 @@ from datamodules.dictionary.anchors import leave_one_out, type_words
 from datamodules.dictionary.clusters import hdbscan_labels, principal_components
 from datamodules.dictionary.collect import collect
 from datamodules.dictionary.evidence import caption_lift, exclusion, overlap, shared_images
-from datamodules.normalize import clauses, normalize, phrases
 from datamodules.dictionary.report import render
 from datamodules.dictionary.scores import (
     adjusted_rand,
@@ -31,6 +30,7 @@ from datamodules.dictionary.scores import (
 )
 from datamodules.dictionary.settings import Settings, load_types
 from datamodules.errors import InputError
+from datamodules.normalize import clauses, normalize, phrases
 
 
 @pytest.fixture

@@ -169,6 +169,14 @@ def test_other_names_carry_a_hash_of_what_was_typed(name):
     assert re.fullmatch(rf"[a-z][a-z0-9_]*_{digest[:4]}", safe_name(name))
 
 
+def test_names_of_torch_modules_are_no_names_of_attributes():
+    from torch import nn
+
+    for name in {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}:
+        assert safe_name(name) != name
+        nn.ModuleDict({safe_name(name): nn.Identity()})
+
+
 @given(st.text())
 def test_every_name_is_one_short_plain_component(name):
     assert re.fullmatch(r"[a-z][a-z0-9_]{0,99}", safe_name(name))

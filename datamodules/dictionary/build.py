@@ -222,7 +222,7 @@ def _pure_scores(labels_C: Labels, seeds_T: list[list[int]]) -> dict[str, Any]:
     rows = [row for seeds in seeds_T for row in seeds]
     kinds = [number for number, seeds in enumerate(seeds_T) for _ in seeds]
     return {
-        "num_clusters": int(labels_C.max(initial=-1)) + 1,
+        "num_clusters": max(labels_C.tolist(), default=-1) + 1,
         "coverage": _share(labels_C >= 0),
         "seed_ari": _rounded(adjusted_rand(kinds, noise_as_singletons(labels_C[rows].tolist())))
         if rows

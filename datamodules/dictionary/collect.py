@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from datamodules.normalize import FUNCTION_WORDS, clauses, phrases
 from datamodules.errors import InputError
+from datamodules.normalize import FUNCTION_WORDS, clauses, phrases
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -67,7 +67,7 @@ def exclusion(shared_WW: Array, *, images: int) -> Array:
     ratio_WW = shared_WW / np.maximum(expected_WW, 1e-12)
     clear_WW = np.clip(1 - 2 * ratio_WW, 0, 1) * expected_WW / (expected_WW + 5)
     np.fill_diagonal(clear_WW, 1.0)
-    return clear_WW
+    return np.asarray(clear_WW)
 
 
 def overlap(shared_VV: Array, *, images: int) -> tuple[float, float]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.dictionary.decode import decode
-from datamodules.normalize import normalize
 from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_json, write_json
+from datamodules.normalize import normalize
 
 SCHEMA = "aspectra.dictionary/1"
 Mode = Literal["anchored", "hdbscan"]

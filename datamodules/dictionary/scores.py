@@ -13,9 +13,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from datamodules.normalize import normalize
 from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
+from datamodules.normalize import normalize
 
 
 def reference_scores(dictionary: Dictionary, reference: Mapping[str, str]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def by_cluster_alone(labels_C: Labels, seeds_T: list[list[int]]) -> Typed:
     named = majority_types(labels_C, kind_C, share=0.5)
     label_C = np.full(len(labels_C), -1, dtype=np.int64)
     taken: set[int] = set()
-    for label in range(int(labels_C.max(initial=-1)) + 1):
+    for label in range(max(labels_C.tolist(), default=-1) + 1):
         kind = named.get(label, -1)
         kind = kind if kind >= 0 and kind not in taken else len(seeds_T) + label
         taken.add(kind)
@@ -86,7 +86,7 @@ def attributes(
 ) -> tuple[Attribute, ...]:
     """Assemble the attributes in the order of `kinds`; unnamed clusters follow, not selected."""
     found = []
-    for label in range(int(typed.label_C.max(initial=-1)) + 1):
+    for label in range(max(typed.label_C.tolist(), default=-1) + 1):
         members = np.flatnonzero(typed.label_C == label).tolist()
         if not members:
             continue

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.normalize import normalize
 from datamodules.dictionary.schema import AnchorType, Mode
 from datamodules.errors import InputError
+from datamodules.normalize import normalize
 
 DEFAULT_TYPES = Path(__file__).with_name("types.yaml")
 

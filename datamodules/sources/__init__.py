@@ -7,7 +7,7 @@ from pathlib import Path
 from datamodules.errors import InputError
 from datamodules.sources.source import Source
 
-__all__ = ["Source", "load_source"]
+__all__ = ["SOURCES", "Source", "load_source"]
 
 SOURCES = ("folder", "glyphs")
 
@@ -31,5 +31,6 @@ def load_source(name: str, root: Path | None = None) -> Source:
 
         return Folder.open(root)
     raise InputError(
-        f"expected a data set among {', '.join(SOURCES)}, got {name!r}. Set DATA=... (or --data.source) to one of them."
+        f"expected a data set among {', '.join(SOURCES)}, got {name!r}. Set DATA=... (or "
+        "--data.source) to one of them."
     )

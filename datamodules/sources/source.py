@@ -10,24 +10,36 @@ from datamodules.images import Pixels
 
 
 class Source(Protocol):
-    """A data set on disk.
+    """A data set on disk."""
 
-    Attributes:
-        name: its name on the command line.
-        root: its folder.
-        annotations: which image shows what.
-        data_hash: SHA-256 of the annotations and images; equal data, equal hash.
-    """
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        ...
 
-    name: str
-    root: Path
-    annotations: Annotations
-    data_hash: str
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def annotations(self) -> Annotations:
+        """Which image shows what, N images."""
+        ...
+
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 that tells data sets apart: other annotations, captions or images, other hash."""
+        ...
 
     def captions(self, split: str) -> list[list[str]]:
-        """Free sentences about each image of a split."""
+        """Free sentences about each image of a split, in the order of its members."""
         ...
 
     def pixels(self, size: int) -> Pixels:
-        """All images, uint8 (N, S, S, 3); S is `size` unless the source keeps a size of its own."""
+        """All images, uint8 (N, S, S, 3); S is `size` unless the source keeps a size of its own.
+
+        Raises:
+            InputError: if an image is missing or broken.
+        """
         ...

@@ -1,7 +1,7 @@
 """Scenes -> pictures: one mottled ground, one textured object under colored light; vectorised.
 
-Each shape is an implicit function in coordinates where its circumscribed circle has radius 1: positive
-inside, and near the edge about the distance to it, which makes anti-aliasing one clip.
+Each shape is an implicit function in coordinates where its circumscribed circle has radius 1:
+positive inside, and near the edge about the distance to it, which makes anti-aliasing one clip.
 
 Shape letters: N images, H = W = 64 pixels.
 """
@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.sources.glyphs.world import COLORS, IMAGE_SIZE, SHAPES, TEXTURES, Floats, Scenes
+
+Plane = NDArray[Any]  # (N, H, W) of real numbers; single or double precision
 
 _CHUNK = 128  # images drawn together: their planes stay in the processor's cache
 
@@ -73,7 +77,7 @@ def _coverage(scenes: Scenes, u: Floats, v: Floats) -> Floats:
     for shape in np.unique(scenes.shape):
         rows = scenes.shape == shape
         inside[rows] = _OUTLINES[SHAPES[shape]](u[rows], v[rows])
-    return np.clip(inside * scenes.radius[:, None, None] + 0.5, 0, 1)
+    return np.asarray(np.clip(inside * scenes.radius[:, None, None] + 0.5, 0, 1))
 
 
 def _pattern(scenes: Scenes) -> Floats:
@@ -84,7 +88,7 @@ def _pattern(scenes: Scenes) -> Floats:
     x, y = axis - scenes.center[:, :1], axis - scenes.center[:, 1:]
     p = (cos[:, None] * x)[:, None, :] + (sin[:, None] * y)[:, :, None]
     q = (cos[:, None] * y)[:, :, None] - (sin[:, None] * x)[:, None, :]
-    depth = np.zeros_like(p)
+    depth: Plane = np.zeros_like(p)
     for texture in np.unique(scenes.texture):
         rows = scenes.texture == texture
         depth[rows] = _GRAINS[TEXTURES[texture]](p[rows], q[rows])
@@ -92,11 +96,11 @@ def _pattern(scenes: Scenes) -> Floats:
 
 
 def _ground(scenes: Scenes) -> Floats:
-    """A gray field with blotches: an 8 x 8 random field, smoothly enlarged, plus its own fine copy."""
+    """A gray field with blotches: 8 x 8 random values, smoothly enlarged, plus their fine copy."""
     field = scenes.ground[:, 2:].reshape(-1, 8, 8)
-    coarse = _ENLARGE @ field @ _ENLARGE.T
+    coarse: NDArray[Any] = _ENLARGE @ field @ _ENLARGE.T
     fine = np.tile(coarse[:, ::4, ::4], (1, 4, 4))
-    mottle = coarse + np.float32(0.35) * fine
+    mottle: NDArray[Any] = coarse + np.float32(0.35) * fine
     return np.asarray(scenes.ground[:, 0, None, None] + scenes.ground[:, 1, None, None] * mottle)
 
 
@@ -110,15 +114,15 @@ def _enlarge(small: int, large: int) -> Floats:
 _ENLARGE = _enlarge(8, IMAGE_SIZE)
 
 
-def _polygon(u: Floats, v: Floats, sides: int) -> Floats:
+def _polygon(u: Plane, v: Plane, sides: int) -> Plane:
     """A regular polygon with one corner up."""
     apothem = np.cos(np.pi / sides)
     turns = [2 * np.pi * (k + 0.5) / sides for k in range(sides)]
     edges = [apothem - (u * np.sin(t) - v * np.cos(t)) for t in turns]
-    return np.minimum.reduce(edges).astype(np.float32)
+    return np.asarray(reduce(np.minimum, edges).astype(np.float32))
 
 
-def _star(u: Floats, v: Floats) -> Floats:
+def _star(u: Plane, v: Plane) -> Plane:
     """Five points: fold the plane into one half of one point, then one straight edge."""
     sector = np.float32(np.pi / 5)
     angle = np.abs((np.arctan2(u, -v) + sector) % (2 * sector) - sector)
@@ -127,34 +131,37 @@ def _star(u: Floats, v: Floats) -> Floats:
     corner = inner * np.array([np.cos(sector), np.sin(sector)])
     edge = corner - np.array([1.0, 0.0])
     normal = np.array([edge[1], -edge[0]]) / np.hypot(*edge)
-    return ((1 - radius * np.cos(angle)) * normal[0] - radius * np.sin(angle) * normal[1]).astype(np.float32)
+    inside = (1 - radius * np.cos(angle)) * normal[0] - radius * np.sin(angle) * normal[1]
+    return np.asarray(inside.astype(np.float32))
 
 
-def _box(u: Floats, v: Floats, half_width: float, half_height: float) -> Floats:
-    return np.minimum(half_width - np.abs(u), half_height - np.abs(v))
+def _box(u: Plane, v: Plane, half_width: float, half_height: float) -> Plane:
+    return np.asarray(np.minimum(half_width - np.abs(u), half_height - np.abs(v)))
 
 
-def _disk(u: Floats, v: Floats, x: float, y: float, radius: float) -> Floats:
+def _disk(u: Plane, v: Plane, x: float, y: float, radius: float) -> Plane:
     return np.asarray(radius - np.hypot(u - x, v - y))
 
 
-def _heart(u: Floats, v: Floats) -> Floats:
+def _heart(u: Plane, v: Plane) -> Plane:
     """A square standing on a corner, with a disk on each upper side."""
     half = 0.5
     a, b = (u + v - 0.2) / np.sqrt(2), (v - u - 0.2) / np.sqrt(2)
     tip = _box(a, b, half, half)
     shift = half / np.sqrt(2)
-    lobes = np.maximum(_disk(u, v, -shift, 0.2 - shift, half), _disk(u, v, shift, 0.2 - shift, half))
-    return np.maximum(tip, lobes)
+    lobes = np.maximum(
+        _disk(u, v, -shift, 0.2 - shift, half), _disk(u, v, shift, 0.2 - shift, half)
+    )
+    return np.asarray(np.maximum(tip, lobes))
 
 
-def _arrow(u: Floats, v: Floats) -> Floats:
+def _arrow(u: Plane, v: Plane) -> Plane:
     """A triangle above a shaft."""
     head = np.minimum(0.05 - v, (0.95 + v - np.abs(u) * 1.35) / np.hypot(1, 1.35))
-    return np.maximum(head, _box(u, v - 0.42, 0.24, 0.5))
+    return np.asarray(np.maximum(head, _box(u, v - 0.42, 0.24, 0.5)))
 
 
-_OUTLINES: dict[str, Callable[[Floats, Floats], Floats]] = {
+_OUTLINES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "circle": lambda u, v: _disk(u, v, 0, 0, 0.95),
     "square": lambda u, v: _box(u, v, 0.76, 0.76),
     "triangle": lambda u, v: _polygon(u, v - 0.15, 3),
@@ -168,15 +175,17 @@ _OUTLINES: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-def _band(phase: Floats) -> Floats:
+def _band(phase: Plane) -> Plane:
     """0 or 1 with soft edges, by the sign of a wave."""
-    return np.clip(0.5 + 1.8 * phase, 0, 1)
+    return np.asarray(np.clip(0.5 + 1.8 * phase, 0, 1))
 
 
-_GRAINS: dict[str, Callable[[Floats, Floats], Floats]] = {
+_GRAINS: dict[str, Callable[[Plane, Plane], Plane]] = {
     "solid": lambda p, q: np.zeros_like(p),
     "striped": lambda p, q: _band(np.sin(p)),
     "dotted": lambda p, q: _band(np.cos(p * 0.9) + np.cos(q * 0.9) - 0.75),
-    "checkered": lambda p, q: _band(1.6 * np.sin(p * 0.62) * np.sin(q * 0.62)),
-    "wavy": lambda p, q: _band(np.sin(p + 1.7 * np.sin(0.75 * q))),
+    # Two crossing bands, so that a check has three tones.
+    "checkered": lambda p, q: np.asarray((_band(np.sin(p)) + _band(np.sin(q))) / 2),
+    # Thin lines, far apart.
+    "wavy": lambda p, q: _band(np.sin(0.75 * p + 1.5 * np.sin(0.6 * q)) - 0.55),
 }

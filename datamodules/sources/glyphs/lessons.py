@@ -1,9 +1,9 @@
 """What a CLIP is shown while it learns the world from nothing: from easy to the full world.
 
-A small ViT learns color in minutes and shape hardly at all, for two reasons: color predicts shape (the
-held-out pairs leave every color with eight shapes of ten), and a shape is a few edges among grain and
-blotches. So the first lessons are large, centred, black or white shapes on flat ground, named by their
-shape alone; they grow harder, and the full world replaces them image by image.
+A small ViT learns color in minutes and shape hardly at all, for two reasons: color predicts shape
+(the held-out pairs leave every color with eight shapes of ten), and a shape is a few edges among
+grain and blotches. So the first lessons are large, centred, black or white shapes on flat ground,
+named by their shape alone; they grow harder, and the full world replaces them image by image.
 
 Shape letters: B images of a batch, H = W = 64 pixels.
 """
@@ -11,10 +11,11 @@ Shape letters: B images of a batch, H = W = 64 pixels.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.sources.glyphs.captions import MENTIONS, Mention, same_mention
@@ -23,17 +24,17 @@ from datamodules.sources.glyphs.world import COLORS, Floats, Scenes, is_unseen, 
 
 _PLAIN_RADIUS = 22.0
 # How often a batch's second caption names color, texture or size alone.
-_SINGLE: dict[Mention, float] = {("color",): 0.3, ("texture",): 0.55, ("size",): 0.15}
+_SINGLE: dict[Mention, float] = {("color",): 0.25, ("texture",): 0.5, ("size",): 0.25}
 _TOGETHER = {mention: often for mention, often in MENTIONS.items() if len(mention) > 1}
 
 
 class CaptionGroup(NamedTuple):
     """Captions of the first images of a batch, all naming the same attributes in the same words.
 
-    Within a group, equal captions are positives of each other and every other one is a true negative.
-    `comparable` is False where image and caption together would name a held-out (color, shape) pair. A red
-    image is never told "not a star" when no red star can occur: otherwise color would predict shape, and
-    the model would learn which pairs exist in place of what a star is.
+    Within a group, equal captions are positives of each other and every other one is a true
+    negative. `comparable` is False where image and caption together would name a held-out (color,
+    shape) pair. A red image is never told "not a star" when no red star can occur: otherwise color
+    would predict shape, and the model would learn which pairs exist in place of what a star is.
     """
 
     texts: list[str]  # the U distinct captions
@@ -67,7 +68,10 @@ def lesson(seed: int, step: int, batch_size: int, hard: float) -> CaptionBatch:
     groups = [_group(scenes, ("shape",), u[0:2])]
     if num_hard >= batch_size // 8:
         full = scenes[:num_hard]
-        groups += [_group(full, _choose(_SINGLE, u[2]), u[4:6]), _group(full, _choose(_TOGETHER, u[3]), u[6:8])]
+        groups += [
+            _group(full, _choose(_SINGLE, u[2]), u[4:6]),
+            _group(full, _choose(_TOGETHER, u[3]), u[6:8]),
+        ]
     return CaptionBatch(torch.from_numpy(draw(scenes)), groups)
 
 
@@ -94,12 +98,17 @@ def easier(scenes: Scenes, ease: Floats) -> Scenes:
         tone=gray,
         ground=ground,
         texture=np.where(ease > 0.5, 0, scenes.texture),
+        care=np.ones_like(scenes.care),
     )
-    chosen = {f.name: _where(ease > 0, getattr(simple, f.name), getattr(scenes, f.name)) for f in fields(scenes)}
+    chosen = {
+        f.name: _where(ease > 0, getattr(simple, f.name), getattr(scenes, f.name))
+        for f in fields(scenes)
+    }
     return Scenes(**chosen)
 
 
-def _where(rows: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+def _where(rows: NDArray[np.bool_], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:
+    """`yes` in these rows and `no` in the others, (N, ...), in the type of `no`."""
     return np.where(rows.reshape(-1, *[1] * (no.ndim - 1)), yes, no).astype(no.dtype)
 
 
@@ -109,13 +118,17 @@ def _choose(rates: dict[Mention, float], u: float) -> Mention:
 
 
 def _group(scenes: Scenes, mention: Mention, u: Floats) -> CaptionGroup:
-    texts, first, target = np.unique(same_mention(scenes, mention, u), return_index=True, return_inverse=True)
-    color, shape = scenes.said()[:, :2].T
-    comparable = np.ones((len(scenes), len(texts)), dtype=np.bool_)
+    texts, first, target = np.unique(
+        same_mention(scenes, mention, u), return_index=True, return_inverse=True
+    )
+    comparable: NDArray[np.bool_] = np.ones((len(scenes), len(texts)), dtype=np.bool_)
+    said_color, said_shape = scenes.said()[:, :2].T
     if "shape" in mention and "color" not in mention:
-        comparable = ~is_unseen(color[:, None], shape[first][None, :])
+        for color in (scenes.color, said_color):
+            comparable &= ~is_unseen(color[:, None], said_shape[first][None, :])
     elif "color" in mention and "shape" not in mention:
-        comparable = ~is_unseen(color[first][None, :], shape[:, None])
+        for shape in (scenes.shape, said_shape):
+            comparable &= ~is_unseen(said_color[first][None, :], shape[:, None])
     return CaptionGroup(
         texts.tolist(), torch.from_numpy(target.astype(np.int64)), torch.from_numpy(comparable)
     )

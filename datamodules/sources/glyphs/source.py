@@ -1,36 +1,48 @@
 """The drawn world as a data set: official splits, annotations, captions, pixels.
 
-Drawn once, to a folder that a person can open: `annotations.csv`, `captions.jsonl`, `images.npy` and a
-`manifest.json` with the hash of each. 20 % of the (color, shape) pairs occur in `test_unseen` only.
+Drawn once, to a folder that a person can open: `annotations.csv`, `captions.jsonl`, `images.npy`
+and a `manifest.json` with the hash of each. 20 % of the (color, shape) pairs occur in `test_unseen`
+only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datamodules.annotations import Annotation, Annotations, csv_text, read_csv
 from datamodules.errors import InputError
-from datamodules.files import new_folder, read_json, sha256_file, sha256_json, write_json, write_text
-from datamodules.images import Pixels
+from datamodules.files import (
+    locked,
+    new_folder,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_text,
+)
+from datamodules.images import Pixels, mapped, write_pixels
 from datamodules.sources.glyphs.captions import captions
 from datamodules.sources.glyphs.draw import draw
-from datamodules.sources.glyphs.world import ATTRIBUTES, Scenes, sample
+from datamodules.sources.glyphs.world import ATTRIBUTES, IMAGE_SIZE, Scenes, sample
 
 DEFAULT_ROOT = Path("artifacts/data/glyphs")
 SPLITS = {"train": 12000, "validation": 1500, "test_seen": 2000, "test_unseen": 2000}
 SEED = 0
-GENERATOR = 2  # raise it whenever a scene would come out different
+GENERATOR = 3  # raise it whenever a scene would come out different
+_MANIFEST = "manifest.json"
 _FILES = ("annotations.csv", "captions.jsonl", "images.npy")
+_BLOCK = 512  # images drawn between two writes
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """See the module; the attributes are those of `Source`."""
+    """A folder of drawn images; the attributes are those of `Source`."""
 
     root: Path
     annotations: Annotations
@@ -42,15 +54,18 @@ class Glyphs:
         """Open the folder; draw it first if it is not there or comes from another generator.
 
         Raises:
-            InputError: if a file of the folder is not what was drawn.
+            InputError: if the folder holds something else, or a file is not what was drawn.
         """
         root = (root or DEFAULT_ROOT).expanduser()
-        if not (root / "manifest.json").exists() or read_json(root / "manifest.json").get("generator") != GENERATOR:
-            write(root)
-        manifest = read_json(root / "manifest.json")
+        if _manifest(root).get("generator") != GENERATOR:
+            with locked(root):
+                found = _manifest(root)  # another process may have drawn it meanwhile
+                if found.get("generator") != GENERATOR:
+                    write(root, found.get("splits", SPLITS), seed=found.get("seed", SEED))
+        manifest = _manifest(root)
         for name in _FILES:
             _check(root / name, manifest["sha256"][name])
-        return cls(root, read_csv(root / "annotations.csv"), sha256_json(manifest))
+        return cls(root, read_csv(root / "annotations.csv"), _data_hash(manifest))
 
     def captions(self, split: str) -> list[list[str]]:
         """Five captions for each image of the split."""
@@ -59,8 +74,8 @@ class Glyphs:
         return [texts[index] for index in self.annotations.members(split)]
 
     def pixels(self, size: int) -> Pixels:
-        """All images, uint8 (N, 64, 64, 3), memory-mapped; `size` is left to the model's own resizing."""
-        return np.asarray(np.load(self.root / "images.npy", mmap_mode="r"))
+        """All images, uint8 (N, 64, 64, 3), memory-mapped; resizing them is the model's part."""
+        return mapped(self.root / "images.npy")
 
 
 def write(root: Path, splits: Mapping[str, int] = SPLITS, *, seed: int = SEED) -> None:
@@ -72,41 +87,95 @@ def write(root: Path, splits: Mapping[str, int] = SPLITS, *, seed: int = SEED) -
         seed: seed of the world.
 
     Raises:
-        InputError: if `root` is a folder of something else, or cannot be written.
+        InputError: if `root` holds anything but glyphs, which must not be lost, or cannot be
+            written.
     """
-    if root.exists() and any(root.iterdir()) and not (root / "manifest.json").exists():
-        raise InputError(f"expected an empty or new folder for the glyphs, {root} holds other files. Choose another.")
+    _check_replaceable(root)
+    scenes = {
+        name: sample(seed, name, np.arange(count), unseen=name == "test_unseen")
+        for name, count in splits.items()
+    }
     with new_folder(root) as folder:
-        scenes = {s: sample(seed, s, np.arange(n), unseen=s == "test_unseen") for s, n in splits.items()}
-        np.save(folder / "images.npy", np.concatenate([draw(s) for s in scenes.values()]))
-        rows, lines = [], []
-        for split, drawn in scenes.items():
-            names = [f"{split}/{number:05d}" for number in range(len(drawn))]
-            rows += _annotations(names, split, drawn)
-            said = captions(drawn, seed=seed, stream=split, index=np.arange(len(drawn)))
-            lines += [
-                json.dumps({"image": name, "captions": texts}) for name, texts in zip(names, said, strict=True)
-            ]
-        write_text(folder / "annotations.csv", csv_text(rows))
-        write_text(folder / "captions.jsonl", "\n".join(lines) + "\n")
+        shape = (sum(splits.values()), IMAGE_SIZE, IMAGE_SIZE, 3)
+        write_pixels(folder / "images.npy", _drawn(scenes), shape, name="drawing glyphs")
+        write_text(folder / "annotations.csv", csv_text(_annotations(scenes)))
+        write_text(folder / "captions.jsonl", "".join(_caption_lines(scenes, seed)))
         hashes = {name: sha256_file(folder / name) for name in _FILES}
         manifest = {"generator": GENERATOR, "seed": seed, "splits": dict(splits), "sha256": hashes}
-        write_json(folder / "manifest.json", manifest)
+        write_json(folder / _MANIFEST, manifest)
 
 
-def _annotations(names: list[str], split: str, scenes: Scenes) -> list[Annotation]:
-    labels = scenes.labels()
+def _drawn(scenes: Mapping[str, Scenes]) -> Iterator[Pixels]:
+    for drawn in scenes.values():
+        for start in range(0, len(drawn), _BLOCK):
+            yield draw(drawn[start : start + _BLOCK])
+
+
+def _names(split: str, scenes: Scenes) -> list[str]:
+    return [f"{split}/{number:05d}" for number in range(len(scenes))]
+
+
+def _annotations(scenes: Mapping[str, Scenes]) -> list[Annotation]:
     return [
-        Annotation(name, split, attribute, values[labels[row, column]])
-        for row, name in enumerate(names)
+        Annotation(name, split, attribute, values[row[column]])
+        for split, drawn in scenes.items()
+        for name, row in zip(_names(split, drawn), drawn.labels(), strict=True)
         for column, (attribute, values) in enumerate(ATTRIBUTES.items())
     ]
+
+
+def _caption_lines(scenes: Mapping[str, Scenes], seed: int) -> Iterator[str]:
+    for split, drawn in scenes.items():
+        said = captions(drawn, seed=seed, stream=split, index=np.arange(len(drawn)))
+        for name, texts in zip(_names(split, drawn), said, strict=True):
+            yield json.dumps({"image": name, "captions": texts}) + "\n"
+
+
+def _manifest(root: Path) -> dict[str, Any]:
+    """The manifest of a folder of glyphs; empty if there is none.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    if not (root / _MANIFEST).exists():
+        return {}
+    try:
+        found = read_json(root / _MANIFEST)
+        splits = {str(name): int(count) for name, count in found["splits"].items()}
+        files = {name: str(found["sha256"][name]) for name in _FILES}
+        return {**found, "splits": splits, "seed": int(found["seed"]), "sha256": files}
+    except (InputError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"expected the manifest of a folder of glyphs in {root / _MANIFEST}, got something "
+            f"else ({error!r}). Choose another ROOT, or remove the folder if it held glyphs once."
+        ) from None
+
+
+def _check_replaceable(root: Path) -> None:
+    if not root.exists():
+        return
+    names = {path.name for path in root.iterdir()} if root.is_dir() else {root.name}
+    if other := sorted(names - {_MANIFEST, *_FILES}):
+        raise InputError(
+            f"expected a new folder or one of glyphs alone, {root} holds {other[0]}. Choose "
+            "another folder: ROOT=path/to/folder."
+        )
+
+
+def _data_hash(manifest: Mapping[str, Any]) -> str:
+    """A hash that is the same on every machine.
+
+    Processors round differently in the last bit, which moves one pixel in 200,000 by one level. So
+    the pictures count by what fixes them, the generator and the seed, and not by their bytes.
+    """
+    texts = {name: manifest["sha256"][name] for name in _FILES if name != "images.npy"}
+    return sha256_json({**manifest, "sha256": texts})
 
 
 def _check(path: Path, expected: str) -> None:
     got = sha256_file(path) if path.exists() else "no file"
     if got != expected:
         raise InputError(
-            f"{path} is corrupt: expected the SHA-256 {expected[:12]}..., got {got[:12]}. "
-            f"Remove the folder {path.parent} and run the command again: it is drawn anew in seconds."
+            f"{path} is corrupt: expected the SHA-256 {expected[:12]}..., got {got[:12]}. Remove "
+            f"the folder {path.parent} and run the command again: it is drawn anew in seconds."
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +32,25 @@ COLORS: dict[str, tuple[float, float, float]] = {
     "pink": (0.84, 0.56, 0.62),
 }
 SHAPES = (
-    "circle", "square", "triangle", "star", "cross", "heart", "crescent", "ring", "hexagon", "arrow",
+    "circle", "square", "triangle", "star", "cross",
+    "heart", "crescent", "ring", "hexagon", "arrow",
 )  # fmt: skip
 TEXTURES = ("solid", "striped", "dotted", "checkered", "wavy")
 # Radius of the circumscribed circle, in pixels of a 64-pixel image: lowest and highest.
 SIZES = {"small": (8.0, 11.5), "medium": (12.5, 17.5), "large": (19.0, 26.0)}
 
-# Share of the circumscribed disk that a shape fills: a star looks smaller than a circle of its radius.
+# Share of the circumscribed disk that a shape fills: a star looks smaller than a circle of its
+# radius.
 FULLNESS = {
     "circle": 0.90, "square": 0.74, "triangle": 0.41, "star": 0.39, "cross": 0.56,
     "heart": 0.57, "crescent": 0.44, "ring": 0.65, "hexagon": 0.83, "arrow": 0.37,
 }  # fmt: skip
-# How much of the light a speaker leaves in the color: 0 names the paint, 1 names what a camera measures.
+# How much of the light a speaker leaves in the color: 0 names the paint, 1 what a camera measures.
 _LIGHT_LEFT = 0.6
+# Loose words: what the one is often called instead, and how often.
+LOOSE_SHAPES = {"hexagon": "circle", "ring": "circle", "heart": "triangle", "arrow": "triangle"}
+LOOSE_TEXTURES = {"wavy": "striped", "checkered": "dotted"}
+_LOOSENESS = 0.55
 _SIZE_EDGES = (12.0, 18.2)  # pixels, between small, medium and large
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -75,7 +82,7 @@ def pairs(*, unseen: bool) -> Ints:
 
 @dataclass(frozen=True)
 class Scenes:
-    """N scenes: what they show (indices into `ATTRIBUTES`) and how (nuisances an adapter must ignore)."""
+    """N scenes: what they show (indices into `ATTRIBUTES`), and how (an adapter must ignore it)."""
 
     color: Ints
     shape: Ints
@@ -88,6 +95,7 @@ class Scenes:
     light: Floats  # (N, 3) gain per channel
     tone: Floats  # (N, 3) shift of the object's own sRGB color
     ground: Floats  # (N, 66) mean gray, contrast, then an 8 x 8 field in [-1, 1]
+    care: Floats  # (N, 2) in [0, 1): how careful its speaker is about shape and texture
 
     def __len__(self) -> int:
         return len(self.color)
@@ -96,19 +104,29 @@ class Scenes:
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def labels(self) -> Ints:
-        """What is there: indices of the values, shape (N, 4), columns in the order of `ATTRIBUTES`."""
+        """What is there: indices of the values, (N, 4), columns in the order of `ATTRIBUTES`."""
         return np.stack([getattr(self, name) for name in ATTRIBUTES], axis=1)
 
     def said(self) -> Ints:
-        """What people say is there, shape (N, 4): as `labels`, but color and size go by the eye.
+        """What people say is there, (N, 4): as `labels`, but by the eye and in loose words.
 
-        Speakers discount only part of the colored light, and judge size by area. Labels name the paint and
-        measure the radius. So captions alone leave something to learn. Nobody ever says a held-out pair:
-        where the eye would, the true color is named.
+        Speakers discount only part of the colored light, judge size by area, and often call a
+        hexagon a circle. Labels name the paint, measure the radius and are exact. So captions
+        alone leave something to learn. Of a seen pair nobody ever says a held-out one.
         """
-        color, size = _seen_color(self), _seen_size(self)
+        color = _seen_color(self)
         color = np.where(is_unseen(color, self.shape), self.color, color)
-        return np.stack([color, self.shape, self.texture, size], axis=1)
+        shape = _loose(self.shape, SHAPES, LOOSE_SHAPES, self.care[:, 0])
+        held_out = is_unseen(color, shape) | is_unseen(self.color, shape)
+        shape = np.where(held_out, self.shape, shape)
+        texture = _loose(self.texture, TEXTURES, LOOSE_TEXTURES, self.care[:, 1])
+        return np.stack([color, shape, texture, _seen_size(self)], axis=1)
+
+
+def _loose(value: Ints, names: tuple[str, ...], loose: dict[str, str], care: Floats) -> Ints:
+    """The values in loose words, where the speaker does not care enough for the exact ones."""
+    instead = np.array([names.index(loose.get(name, name)) for name in names])
+    return np.where(care < _LOOSENESS, instead[value], value)
 
 
 def _seen_color(scenes: Scenes) -> Ints:
@@ -119,7 +137,7 @@ def _seen_color(scenes: Scenes) -> Ints:
     return np.asarray(distance.argmin(1))
 
 
-def _opponent(rgb: np.ndarray) -> np.ndarray:
+def _opponent(rgb: NDArray[Any]) -> NDArray[Any]:
     """Logarithmic chroma and half-weighted lightness, (..., 6)."""
     log = np.log(np.clip(rgb, 0.02, None))
     lightness = log.mean(-1, keepdims=True)
@@ -127,9 +145,10 @@ def _opponent(rgb: np.ndarray) -> np.ndarray:
 
 
 def _seen_size(scenes: Scenes) -> Ints:
-    """Small, medium or large by the radius of half-way between the shape's disk and its filled area."""
+    """Small, medium or large by the radius, scaled by the root of the area that the shape fills."""
     fullness = np.array([FULLNESS[shape] for shape in SHAPES])
-    return np.digitize(scenes.radius * np.sqrt(fullness / fullness.mean())[scenes.shape], _SIZE_EDGES)
+    seen_radius = scenes.radius * np.sqrt(fullness / fullness.mean())[scenes.shape]
+    return np.asarray(np.digitize(seen_radius, _SIZE_EDGES))
 
 
 def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scenes:
@@ -149,7 +168,7 @@ def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scen
     radius = low + (high - low) * u[:, 3]
     room = IMAGE_SIZE / 2 - 1 - radius
     center = IMAGE_SIZE / 2 + room[:, None] * (2 * u[:, 4:6] - 1)
-    grain = np.stack([np.pi * u[:, 7], 5 + 3 * u[:, 8], 0.32 + 0.28 * u[:, 9]], axis=1)
+    grain = np.stack([u[:, 7] - 0.5, 6 + 3 * u[:, 8], 0.4 + 0.25 * u[:, 9]], axis=1)
     warm, tint, bright = 0.5 * (2 * u[:, 10] - 1), 0.26 * (2 * u[:, 11] - 1), -0.5 * u[:, 12] + 0.1
     light = np.exp(np.stack([bright + warm, bright + tint, bright - warm], axis=1))
     ground = np.concatenate(
@@ -159,16 +178,21 @@ def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scen
         color=color, shape=shape, texture=(u[:, 1] * len(TEXTURES)).astype(np.int64), size=size,
         radius=radius, center=center, angle=np.float32(0.55) * (2 * u[:, 6] - 1), grain=grain,
         light=light, tone=0.04 * (2 * u[:, 13:16] - 1), ground=ground,
+        care=u[:, 84:86],
     )  # fmt: skip
 
 
 def uniform(seed: int, stream: str, index: Ints, count: int) -> Floats:
-    """Uniform numbers in [0, 1), shape (N, count), from SplitMix64 of (seed, stream, index, column)."""
+    """Uniform numbers in [0, 1), (N, count), from SplitMix64 of (seed, stream, index, column)."""
     with np.errstate(over="ignore"):
-        base = _mix(np.uint64(seed) + np.uint64(zlib.crc32(stream.encode())) * np.uint64(0x9E3779B9))
+        base = _mix(
+            np.uint64(seed) + np.uint64(zlib.crc32(stream.encode())) * np.uint64(0x9E3779B9)
+        )
         row = _mix(base ^ index.astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
-        cell = _mix(row[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    return (cell >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
+        cell = _mix(
+            row[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        )
+    return np.asarray((cell >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24))
 
 
 def _mix(x: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
