@@ -1,1 +1,4 @@
-"""One model out of many deltas. Empty so far: this room opens after the main job stands."""
+"""One model out of many deltas.
+
+Empty so far: this room opens on top of the deltas that `lightning_modules` saves.
+"""

@@ -1,1 +1,4 @@
-"""Evidence about a model: heads, words, concepts. Empty so far: this room opens after composition."""
+"""Evidence about a model: heads, words, concepts.
+
+Empty so far: this room opens after composition.
+"""

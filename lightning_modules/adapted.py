@@ -12,8 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.backbone import Backbone
+from lightning_modules.class_token import read_class_token_only
 from lightning_modules.lora import base_only
 from lightning_modules.value_text import value_embeddings
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The CLIP inside a PEFT model, or the model itself."""
+    wrapped = getattr(model, "base_model", None)
+    inner: nn.Module = model if wrapped is None else wrapped.model
+    return inner
 
 
 class AdaptedClip(nn.Module):
@@ -21,36 +29,42 @@ class AdaptedClip(nn.Module):
 
     Args:
         backbone: the base, with what is needed to feed it.
-        model: the adapted CLIP: a PEFT model around the base's own modules, or a model with changed weights.
+        model: the adapted CLIP: a PEFT model around the base's own modules, or a model with changed
+            weights.
         base: the base CLIP where `model` is not a PEFT model.
     """
 
     def __init__(self, backbone: Backbone, model: nn.Module, base: nn.Module | None = None) -> None:
         super().__init__()
+        for clip in (model, base):
+            if clip is not None:  # nothing here reads the other tokens of the last block
+                read_class_token_only(unwrapped(clip))
         self.model = model
         self.base = base
         self.backbone = backbone
         for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(getattr(backbone, name)).view(3, 1, 1), persistent=False)
+            self.register_buffer(
+                name, torch.tensor(getattr(backbone, name)).view(3, 1, 1), persistent=False
+            )
 
     @property
     def adapted(self) -> nn.Module:
         """The adapted CLIP itself, out of PEFT's wrapping."""
-        wrapped = getattr(self.model, "base_model", None)
-        inner: nn.Module = self.model if wrapped is None else wrapped.model
-        return inner
+        return unwrapped(self.model)
 
     @property
     def scale(self) -> Tensor:
         """CLIP's learned factor on cosines, frozen."""
-        return self.backbone.model.logit_scale.detach().exp()
+        return torch.exp(self.backbone.model.logit_scale.detach())
 
     def pixels(self, image: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) to the backbone's size and normalisation."""
         scaled = image.float() / 255
         size = self.backbone.image_size
         if scaled.shape[-1] != size:
-            scaled = F.interpolate(scaled, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
+            scaled = F.interpolate(scaled, size=(size, size), mode="bicubic", antialias=True).clamp(
+                0, 1
+            )
         return (scaled - self.get_buffer("mean")) / self.get_buffer("std")
 
     def encode_image(self, image: Tensor) -> Tensor:

@@ -2,26 +2,28 @@
 
     logits = scale * cos(encode_image(x; W + s B A), encode_text(prompts of the values))
 
-The text tower is frozen and its value embeddings are cached, so the deltas of all attributes live in one
-tower and add; class prompts stay valid.
+The text tower is frozen and its value embeddings are cached, so the deltas of all attributes live
+in one tower and add; class prompts stay valid.
 
-Shape letters: B images, V values, D embedding width, N images of the source.
+Shape letters: B images, V values, D embedding width.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, cast
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from datamodules.attribute import AttributeDataModule
 from datamodules.errors import InputError
 from lightning_modules.adapted import AdaptedClip
+from lightning_modules.augment import Augmentation
 from lightning_modules.backbone import Backbone, load_backbone
+from lightning_modules.checkpoints import TrainableCheckpoints
 from lightning_modules.lora import GradientGuard, LoraSettings, attach_lora
 from lightning_modules.losses import (
     choose_objective,
@@ -31,18 +33,25 @@ from lightning_modules.losses import (
     sigmoid_loss,
     softmax_loss,
 )
+from lightning_modules.memory import BaseMemory, remember
 from lightning_modules.metrics import Objective, attribute_metrics
+from lightning_modules.pairs import training_offsets
+from lightning_modules.processes import whole_batch
+from lightning_modules.schedule import derived_seed, warmup_cosine
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+_LABELS = ("label", "known", "weight")  # what the losses need of a batch
 _SIGMOID_BIAS = -10.0  # SigLIP's start: almost everything is absent
+_log = logging.getLogger(__name__)
 
 
-class AttributeAdapter(L.LightningModule):
+class AttributeAdapter(TrainableCheckpoints):
     """Trains a LoRA adapter for the attribute of an `AttributeDataModule`.
 
     Args:
         backbone: an open_clip architecture, or a folder trained here, such as glyph-clip.
-        pretrained: tag of open_clip, path of a weight file, or "random"; empty for a folder's own weights.
+        pretrained: tag of open_clip, path of a weight file, or "random"; empty for a folder's own
+            weights.
         r: rank of the adapter.
         lora_alpha: the update is scaled by lora_alpha / r.
         lora_dropout: share of the adapter's inputs dropped in training, in [0, 1).
@@ -52,6 +61,9 @@ class AttributeAdapter(L.LightningModule):
         objective: "auto" chooses by the labels: softmax, sigmoid or contrastive.
         keep_weight: weight of the penalty on changed answers about other attributes, at least 0.
         class_balanced: weigh values by the inverse of how often they occur.
+        pair_balanced: do not learn which values of other attributes come with which value, see
+            `lightning_modules.pairs`; for the softmax objective.
+        augment: mirror and shift training images, see `lightning_modules.augment`.
         lr: highest learning rate, after the warm-up; a cosine to zero follows.
         weight_decay: AdamW's.
         warmup_steps: steps of linear warm-up.
@@ -71,6 +83,8 @@ class AttributeAdapter(L.LightningModule):
         objective: Literal["auto", "softmax", "sigmoid", "contrastive"] = "auto",
         keep_weight: float = 1.0,
         class_balanced: bool = False,
+        pair_balanced: bool = True,
+        augment: bool = True,
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 20,
@@ -107,7 +121,10 @@ class AttributeAdapter(L.LightningModule):
         backbone = backbone or load_backbone(self.hparams["backbone"], self.hparams["pretrained"])
         self.attribute, self.values = data.attribute, data.values
         self.clip = AdaptedClip(backbone, attach_lora(backbone.model, self.lora, data.attribute))
-        self.text = {name: self.clip.encode_values(data.prompts(name)) for name in data.dictionary.names}
+        self.attributes = tuple(dict.fromkeys([self.attribute, *data.dictionary.names]))
+        for number, name in enumerate(self.attributes):
+            embedding_VD = self.clip.encode_values(data.prompts(name))
+            self.register_buffer(f"text_{number}", embedding_VD, persistent=False)
         self.prompts = data.prompts(self.attribute)
         labels, members = data.labels(self.attribute), data.members("train")
         label, known = (torch.from_numpy(x[members]) for x in (labels.label, labels.known))
@@ -115,16 +132,23 @@ class AttributeAdapter(L.LightningModule):
         self.objective: Objective = (
             choose_objective(label, known, exclusive=data.exclusive) if chosen == "auto" else chosen
         )
-        self.class_weight = class_weights(label) if self.hparams["class_balanced"] else None
+        weights = class_weights(label) if self.hparams["class_balanced"] else None
+        self.register_buffer("class_weight", weights, persistent=False)
+        pairs = self.objective == "softmax" and self.hparams["pair_balanced"]
+        self.register_buffer(
+            "offset_NV", training_offsets(data) if pairs else None, persistent=False
+        )
+        self.moved = Augmentation(len(labels.label), seed=data.seed)
         if self.objective == "sigmoid":
             self.bias = nn.Parameter(torch.tensor(_SIGMOID_BIAS))
         metrics = attribute_metrics(len(self.values), self.objective)
-        self.metrics = nn.ModuleDict({split: metrics.clone() for split in ("val", "test")})
+        self.metrics = nn.ModuleDict({"val": metrics})
+        self.test_metrics = nn.ModuleList([metrics.clone() for _ in data.test_splits])
         self.main_metric = "accuracy" if self.objective == "softmax" else "map"
-        self.kept = torch.full((len(labels.label), self.text[self.attribute].shape[1]), float("nan"))
+        self.memory: BaseMemory | None = None
         self.data = data
         if self.hparams["compile"]:
-            self.clip.adapted.visual.compile()  # type: ignore[operator, union-attr]
+            self.clip.adapted.visual.compile()  # type: ignore[union-attr]
 
     @property
     def backbone(self) -> Backbone:
@@ -132,9 +156,9 @@ class AttributeAdapter(L.LightningModule):
         return self.clip.backbone
 
     @property
-    def value_embedding_VD(self) -> Tensor:  # noqa: N802  (shape letters are in upper case)
+    def value_embedding_VD(self) -> Tensor:
         """Unit-norm embeddings of the attribute's values, by the base's text tower."""
-        return self.text[self.attribute].to(self.device)
+        return self.get_buffer("text_0")
 
     # --- the model ----------------------------------------------------------------------------
 
@@ -143,13 +167,13 @@ class AttributeAdapter(L.LightningModule):
         return self.clip.encode_image(image)
 
     def text_embedding(self) -> Tensor:
-        """Value embeddings (V, D): cached, or through the adapted text tower if `towers` is "both"."""
+        """Value embeddings (V, D): cached, or by the adapted text tower if `towers` is "both"."""
         if self.lora.towers == "vision":
             return self.value_embedding_VD
         return self.clip.encode_adapted_values(self.prompts)
 
     def adapted_text(self) -> dict[str, Tensor]:
-        """The value embeddings that differ from the base's, by attribute: none if text is frozen."""
+        """Value embeddings that differ from the base's, by attribute: none if text is frozen."""
         if self.lora.towers == "vision":
             return {}
         with torch.no_grad():
@@ -168,22 +192,29 @@ class AttributeAdapter(L.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of the attribute, plus what it costs the others."""
-        image_BD = self.encode_image(batch["image"])
-        fit = self._fit(self.score(image_BD), batch)
-        self.log("loss/train", fit, prog_bar=True)
+        image = batch["image"]
+        if self.hparams["augment"]:
+            image = self.moved(image, batch["index"], self.current_epoch)
+        image_BD = self.encode_image(image)
+        logits_BV = self.score(image_BD)
+        if self.offset_NV is not None:
+            logits_BV = logits_BV + self.get_buffer("offset_NV")[batch["index"]]
+        fit = self._fit(*whole_batch(self, logits_BV, batch, _LABELS))
+        self.log("loss/train", fit, prog_bar=True, batch_size=len(image_BD))
         if not self.hparams["keep_weight"]:
             return fit
-        others = [text.to(self.device) for name, text in self.text.items() if name != self.attribute]
+        others = [self.get_buffer(f"text_{n}") for n in range(1, len(self.attributes))]
         keep = keep_loss(image_BD, self._base(batch), others, self.clip.scale)
-        self.log("keep/train", keep)
+        self.log("keep/train", keep, batch_size=len(image_BD))
         total: Tensor = fit + self.hparams["keep_weight"] * keep
         return total
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Gather the validation metrics."""
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Gather the validation metrics; the logits go to the callbacks that draw them."""
         logits_BV = self.logits(batch["image"])
         self.metrics["val"].update(logits_BV, batch["label"], batch["known"])  # type: ignore[operator]
         self.log("loss/val", self._fit(logits_BV, batch), batch_size=len(logits_BV), sync_dist=True)
+        return {"logits": logits_BV}
 
     def on_validation_epoch_end(self) -> None:
         """Log them; `score/val` is the one that chooses the checkpoint."""
@@ -194,15 +225,19 @@ class AttributeAdapter(L.LightningModule):
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Gather the metrics of one test split."""
-        self.metrics["test"].update(self.logits(batch["image"]), batch["label"], batch["known"])  # type: ignore[operator]
+        metrics = self.test_metrics[dataloader_idx]
+        metrics.update(self.logits(batch["image"]), batch["label"], batch["known"])  # type: ignore[operator]
 
     def on_test_epoch_end(self) -> None:
-        """Log them over all test splits together; `evaluate` reports each alone, beside the base."""
-        values = self.metrics["test"].compute()  # type: ignore[operator]
-        self.log_dict({f"{name}/test": value for name, value in values.items()})
+        """Log them, each under the name of its split."""
+        assert self.data is not None
+        for split, metrics in zip(self.data.test_splits, self.test_metrics, strict=True):
+            values = metrics.compute()  # type: ignore[operator]
+            self.log_dict({f"{name}/{split}": value for name, value in values.items()})
+            metrics.reset()  # type: ignore[operator]
 
     def _fit(self, logits_BV: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        weights = None if self.class_weight is None else self.class_weight.to(logits_BV.device)
+        weights = cast("Tensor | None", self.class_weight)
         if self.objective == "sigmoid":
             return sigmoid_loss(logits_BV, batch["label"], batch["known"], batch["weight"], weights)
         if self.objective == "contrastive":
@@ -210,23 +245,31 @@ class AttributeAdapter(L.LightningModule):
         return softmax_loss(logits_BV, batch["label"], batch["weight"], weights)
 
     def _base(self, batch: dict[str, Tensor]) -> Tensor:
-        """Base embeddings of a batch; an image is encoded when it is met first, then remembered."""
-        index = batch["index"].to(self.kept.device)
-        if self.kept[index].isnan().any():
-            self.kept[index] = self.clip.encode_base(batch["image"]).to(self.kept)
-        return self.kept[index].to(batch["image"].device)
+        """Base embeddings of a batch (B, D): remembered, or computed where nothing is."""
+        if self.memory is None:
+            return self.clip.encode_base(batch["image"])
+        return self.memory[batch["index"]]
 
     # --- training -----------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Watch that every trainable tensor receives a gradient."""
+        """Say what is trained, and watch that every trainable tensor receives a gradient."""
+        assert self.data is not None
         self.guard = GradientGuard(self.named_parameters())
+        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        _log.info(
+            "%s (%d values, %s) on %s images of %s; %s with %s trainable weights, on %s x %d",
+            self.attribute, len(self.values), self.objective,
+            f"{len(self.data.members('train')):,}", self.data.source_name, self.backbone.name,
+            f"{trainable:,}", self.device.type, self.trainer.world_size,
+        )  # fmt: skip
+        if self.hparams["keep_weight"]:
+            self.memory = remember(self, self.clip, self.data)
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by (seed, epoch, rank), so that a resumed run draws what it would have drawn."""
+        """Seed dropout by (seed, epoch, rank): a resumed run draws what it would have drawn."""
         assert self.data is not None
-        seed = hash((self.data.seed, self.current_epoch, self.global_rank)) % 2**31
-        torch.manual_seed(seed)
+        torch.manual_seed(derived_seed(self.data.seed, self.current_epoch, self.global_rank))
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Fail early where a tensor would never learn."""
@@ -238,27 +281,20 @@ class AttributeAdapter(L.LightningModule):
         optimizer = torch.optim.AdamW(
             trainable, lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"]
         )
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        warmup = self.hparams["warmup_steps"]
-
-        def rate(step: int) -> float:
-            return min(1.0, (step + 1) / max(1, warmup)) * (0.5 + 0.5 * math.cos(math.pi * min(1, step / steps)))
-
+        rate = partial(
+            warmup_cosine,
+            warmup_steps=self.hparams["warmup_steps"],
+            num_steps=self.trainer.estimated_stepping_batches,
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    # --- checkpoints: trainable tensors only ----------------------------------------------------
-
-    @property
-    def strict_loading(self) -> bool:
-        """A checkpoint holds the trainable tensors only."""
-        return False
-
-    @strict_loading.setter
-    def strict_loading(self, value: bool) -> None:
-        """Lightning sets its own default; ours stays."""
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The trainable tensors."""
-        trainable = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name in trainable}
+    def origin(self) -> dict[str, str]:
+        """What a checkpoint of this adapter belongs to."""
+        assert self.data is not None
+        return {
+            "attribute": self.attribute,
+            "base weights": self.backbone.fingerprint,
+            "dictionary": self.data.dictionary.hash,
+            "data": self.data.source.data_hash,
+        }

@@ -1,58 +1,87 @@
-"""The commands that need no trainer: `evaluate`, `verify`, `export`."""
+"""The commands that read no trainer flags: `evaluate`, `verify`, `export`, `study`."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import math
-import sys
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from datamodules.attribute import AttributeDataModule
 from datamodules.errors import InputError
+from lightning_modules import study
 from lightning_modules.adapted import AdaptedClip
+from lightning_modules.arguments import LineParser
 from lightning_modules.backbone import Backbone, load_backbone
-from lightning_modules.cli import report
 from lightning_modules.comparison import Row
 from lightning_modules.delta import Delta, delta_folder, export_merged, load_delta
 from lightning_modules.delta.store import CARD_NAME, DELTA_FOLDER
 from lightning_modules.evaluation import card_metrics, evaluate
+from lightning_modules.report import report
 
 _TOLERANCE = 0.005  # other processors round differently, which may move an image or two
+_log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of these commands."""
-    top = argparse.ArgumentParser(prog="python -m lightning_modules", allow_abbrev=False)
+    top = LineParser(prog="python -m lightning_modules", allow_abbrev=False)
     commands = top.add_subparsers(dest="command", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        sub.add_argument("--root", type=Path, help="folder of the data set")
-        sub.add_argument("--dictionary", type=Path, help="file of the dictionary")
-        sub.add_argument("--pretrained", default=None, help="tag or weight file of the backbone")
-        sub.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-        return sub
-
-    scores = add("evaluate", "score the base and, if it is trained, the adapter, on every attribute and split")
+    scores = _add(
+        commands,
+        "evaluate",
+        "score the base and, if it is trained, the adapter, on every attribute and split",
+    )
     scores.add_argument("--attribute", required=True, help="attribute of the dictionary")
     scores.add_argument("--source", default="glyphs", help="data set (default: glyphs)")
-    scores.add_argument("--backbone", default="glyph-clip", help="architecture or folder (default: glyph-clip)")
-    scores.add_argument("--deltas", type=Path, default=DELTA_FOLDER, help=f"default: {DELTA_FOLDER}")
-    verify = add("verify", "measure a delta again and fail if its claims do not hold")
-    verify.add_argument("delta", type=Path, help="folder of the delta")
-    verify.add_argument(
-        "--tolerance", type=float, default=_TOLERANCE, help=f"largest difference that holds (default: {_TOLERANCE})"
+    scores.add_argument(
+        "--deltas", type=Path, default=DELTA_FOLDER, help=f"default: {DELTA_FOLDER}"
     )
-    export = add("export", "write the merged model as an open_clip local-dir folder")
-    export.add_argument("delta", type=Path, help="folder of the delta")
+    verify = _add(commands, "verify", "measure a delta again and fail if its claims do not hold")
+    verify.add_argument(
+        "--tolerance",
+        type=float,
+        default=_TOLERANCE,
+        help=f"largest difference that holds (default: {_TOLERANCE})",
+    )
+    export = _add(commands, "export", "write the merged model as an open_clip local-dir folder")
     export.add_argument("--out", type=Path, required=True, help="folder to write")
+    for command in (verify, export):
+        command.add_argument("delta", type=Path, help="folder of the delta")
+    study.add_parser(commands)
     return top
+
+
+def _add(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """A command with the flags they all have."""
+    sub: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, allow_abbrev=False
+    )
+    recorded = name in {"verify", "export"}
+    default = "as recorded in the delta" if recorded else "glyph-clip"
+    sub.add_argument(
+        "--backbone",
+        default=None if recorded else default,
+        help=f"architecture or folder (default: {default})",
+    )
+    sub.add_argument("--pretrained", help="tag or weight file of the backbone")
+    if name != "export":
+        sub.add_argument("--root", type=Path, help="folder of the data set")
+        sub.add_argument("--dictionary", type=Path, help="file of the dictionary")
+    sub.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return sub
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the parsed command; returns the exit code."""
-    return {"evaluate": _evaluate, "verify": _verify, "export": _export}[args.command](args)
+    commands = {"evaluate": _evaluate, "verify": _verify, "export": _export, "study": study.run}
+    return commands[args.command](args)
 
 
 def measure(delta: Delta, backbone: Backbone, data: AttributeDataModule) -> list[Row]:
@@ -63,6 +92,7 @@ def measure(delta: Delta, backbone: Backbone, data: AttributeDataModule) -> list
         clip = AdaptedClip(backbone, backbone.model, base.model)
     else:
         clip = AdaptedClip(backbone, delta.attach(backbone.model))
+    clip.to(_device())
     text = {}
     if delta.card.protocol.get("towers") == "both":
         text[data.attribute] = clip.encode_adapted_values(data.prompts(data.attribute))
@@ -78,18 +108,23 @@ def _evaluate(args: argparse.Namespace) -> int:
         rows = measure(load_delta(folder, backbone=backbone), backbone, data)
         report(rows, title, {"delta": str(folder)}, as_json=args.json)
     else:
-        rows = evaluate(AdaptedClip(backbone, backbone.model), data)
-        empty = {name: math.nan for name in ("adapted", "gain", "low", "high")}
-        report([replace(row, **empty) for row in rows], f"{title}: base only", {}, as_json=args.json)
-        sys.stderr.write(f"note: no delta in {folder} yet; train it with: make train ATTR={args.attribute}\n")
+        clip = AdaptedClip(backbone, backbone.model).to(_device())
+        rows = [
+            replace(row, adapted=math.nan, gain=math.nan, low=math.nan, high=math.nan)
+            for row in evaluate(clip, data)
+        ]
+        report(rows, f"{title}: base only", {}, as_json=args.json)
+        _log.info(
+            "no delta in %s yet; train it with: make train ATTR=%s",
+            folder,
+            shlex.quote(args.attribute),
+        )
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    delta = load_delta(args.delta)
+    delta, backbone = _load(args)
     card = delta.card
-    backbone = load_backbone(card.backbone, card.pretrained if args.pretrained is None else args.pretrained)
-    delta = load_delta(args.delta, backbone=backbone)
     data = _data(card.attribute, card.source, args)
     for what, claimed, found in (
         ("data", card.data_hash, data.source.data_hash),
@@ -97,27 +132,38 @@ def _verify(args: argparse.Namespace) -> int:
     ):
         if claimed != found:
             raise InputError(
-                f"{args.delta}: expected the {what} it was measured on ({claimed[:12]}), got {found[:12]}. "
-                f"Point --root and --dictionary to them, or train the delta again."
+                f"{args.delta}: expected the {what} it was measured on ({claimed[:12]}), got "
+                f"{found[:12]}. Point --root and --dictionary to them, or train the delta again."
             )
     rows = measure(delta, backbone, data)
-    report(rows, f"{card.attribute}: measured again", {"delta": str(args.delta)}, as_json=args.json)
-    broken = broken_claims(card.metrics, card_metrics(rows, card.attribute), args.tolerance)  # type: ignore[arg-type]
+    broken = broken_claims(card.metrics, card_metrics(rows, card.attribute), args.tolerance)
+    title = f"{card.attribute} on {card.source}, measured again: " + (
+        "CLAIMS DO NOT HOLD" if broken else f"every claim holds within {args.tolerance:g}"
+    )
+    paths = {"delta": str(args.delta)}
+    report(rows, title, paths, as_json=args.json, more={"holds": not broken, "broken": broken})
     for line in broken:
-        sys.stderr.write(f"does not hold: {line}\n")
-    sys.stderr.write("" if broken else f"every claim holds within {args.tolerance:g}\n")
+        _log.warning("does not hold: %s", line)
     return 1 if broken else 0
 
 
 def _export(args: argparse.Namespace) -> int:
-    card = load_delta(args.delta).card
-    backbone = load_backbone(card.backbone, card.pretrained if args.pretrained is None else args.pretrained)
-    export_merged(load_delta(args.delta, backbone=backbone), backbone, args.out)
-    report([], f"{card.attribute} merged into {card.backbone}", {"model": str(args.out)}, as_json=args.json)
+    delta, backbone = _load(args)
+    export_merged(delta, backbone, args.out)
+    title = f"{delta.card.attribute} merged into {delta.card.backbone}"
+    report([], title, {"model": str(args.out)}, as_json=args.json)
     return 0
 
 
-Claims = dict[str, dict[str, dict[str, float]]]
+def _load(args: argparse.Namespace) -> tuple[Delta, Backbone]:
+    """The delta and the base it was trained on, or the one that is named instead."""
+    card = load_delta(args.delta).card
+    pretrained = card.pretrained if args.pretrained is None else args.pretrained
+    backbone = load_backbone(args.backbone or card.backbone, pretrained)
+    return load_delta(args.delta, backbone=backbone), backbone
+
+
+Claims = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
 
 def broken_claims(claimed: Claims, found: Claims, tolerance: float) -> list[str]:
@@ -128,7 +174,8 @@ def broken_claims(claimed: Claims, found: Claims, tolerance: float) -> list[str]
     for split, models in claimed.items():
         for model, scores in models.items():
             for name, value in scores.items():
-                got = found.get(split, {}).get(model, {}).get(name, math.nan)
+                got = found.get(split, {}).get(model, {}).get(name)
+                got = math.nan if got is None else got
                 if value is not None and not abs(got - value) <= tolerance:
                     lines.append(f"{split} {model} {name}: claimed {value:.4f}, found {got:.4f}")
     return lines
@@ -139,3 +186,7 @@ def _data(attribute: str, source: str, args: argparse.Namespace) -> AttributeDat
     data.prepare_data()
     data.setup()
     return data
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

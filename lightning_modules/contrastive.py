@@ -1,13 +1,14 @@
 """Pre-training a small CLIP on captions, so that a first run needs no weights from elsewhere.
 
 Symmetric contrastive loss with several positives (UniCL, Yang et al., CVPR 2022, arXiv 2204.03610):
-captions of a group name the same attributes in the same words, hence equal captions are positives of
-each other and all others are true negatives. One image pass serves every group.
+captions of a group name the same attributes in the same words, hence equal captions are positives
+of each other and all others are true negatives. One image pass serves every group.
 
-Two things let a small ViT learn shape on few images: patch filters that start as smooth waves instead of
-noise, and positions that start as a 2-D sine grid (Beyer et al., 2022, arXiv 2205.01580).
+Two things let a small ViT learn shape on few images: patch filters that start as smooth waves
+instead of noise, and positions that start as a 2-D sine grid (Beyer et al., 2022,
+https://arxiv.org/abs/2205.01580).
 
-Shape letters: B images, U distinct captions of a group, D embedding width, V values of an attribute.
+Shape letters: B images, U distinct captions of a group, D embedding width, V values.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.files import read_json
 from datamodules.prompts import ADJECTIVE, NOUN, prompts
@@ -42,7 +43,8 @@ def group_loss(
         image_BD: unit-norm image embeddings.
         text_UD: unit-norm embeddings of the distinct captions.
         target_B: the caption of each image, in [0, U).
-        comparable_BU: False where a caption is no negative for an image, nor the image for the caption.
+        comparable_BU: False where a caption is no negative for an image, nor the image for the
+            caption.
         scale: factor on the cosines.
     """
     logits_BU = (scale * image_BD @ text_UD.T).masked_fill(~comparable_BU, -1e4)
@@ -60,6 +62,8 @@ class ContrastivePretraining(L.LightningModule):
         weight_decay: on matrices, not on vectors.
         warmup_steps: steps of linear warm-up; a cosine to zero follows, over `trainer.max_steps`.
     """
+
+    touched: Tensor  # which token rows any caption has used
 
     def __init__(
         self,
@@ -104,9 +108,9 @@ class ContrastivePretraining(L.LightningModule):
         """The mean loss of the batch's groups."""
         image_BD = F.normalize(self.model.encode_image(self.pixels(batch.image)).float(), dim=-1)
         tokens = self.tokens([text for group in batch.groups for text in group.texts])
-        self.touched[tokens.unique()] = True
+        self.touched[torch.unique(tokens)] = True
         text_UD = F.normalize(self.model.encode_text(tokens).float(), dim=-1)
-        texts = text_UD.split([len(group.texts) for group in batch.groups])
+        texts = torch.split(text_UD, [len(group.texts) for group in batch.groups])
         scale = self.model.logit_scale.exp()
         losses = [
             group_loss(image_BD[: len(group.target)], text, group.target, group.comparable, scale)
@@ -168,7 +172,7 @@ class ContrastivePretraining(L.LightningModule):
         return state
 
 
-def smooth_start(visual: nn.Module) -> None:
+def smooth_start(visual: Any) -> None:
     """Start a vision tower's patch filters as cosine waves and its positions as a 2-D sine grid.
 
     Args:
@@ -178,7 +182,8 @@ def smooth_start(visual: nn.Module) -> None:
         filters = visual.conv1.weight  # (width, 3, patch, patch)
         waves = _waves(filters.shape[0], filters.shape[-1]).to(filters.dtype)
         filters[: len(waves)] = waves
-        grid = _sine_grid(*visual.grid_size, filters.shape[0])
+        height, width = visual.grid_size
+        grid = _sine_grid(height, width, filters.shape[0])
         visual.positional_embedding[0] = 0
         visual.positional_embedding[1:] = 0.5 * grid
 

@@ -1,6 +1,7 @@
 """Base against adapted model: every attribute on every split, so that forgetting shows too.
 
-Zero-shot throughout: an image is scored against the prompts of the values. Nothing is fitted or chosen here.
+Zero-shot throughout: an image is scored against the prompts of the values. Nothing is fitted or
+chosen here.
 
 Shape letters: N images, V values, D embedding width.
 """
@@ -11,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +19,9 @@ from datamodules.annotations import Labels
 from datamodules.attribute import AttributeDataModule
 from lightning_modules.adapted import AdaptedClip
 from lightning_modules.comparison import Row, compare, compare_metric
+from lightning_modules.embedding import embed
 from lightning_modules.metrics import is_correct, mean_average_precision
 
-_BATCH = 250
 _METRIC_RESAMPLES = 500  # average precision is sorted anew for each resample
 
 
@@ -42,32 +42,27 @@ def evaluate(
     """
     names = list(attributes or dict.fromkeys([data.attribute, *data.dictionary.names]))
     values = {name: clip.encode_values(data.prompts(name)).cpu() for name in names}
-    adapted_values = values | {name: embedding.detach().cpu() for name, embedding in (text or {}).items()}
+    adapted_values = values | {
+        name: embedding.detach().cpu() for name, embedding in (text or {}).items()
+    }
     labels = {name: data.labels(name) for name in names}
+    device = clip.scale.device
     rows = []
     for split in ("validation", *data.test_splits):
         members = data.source.annotations.members(split)
-        base_ND, adapted_ND = embed(clip, data, members)
+        base_ND, adapted_ND = (
+            embed(encode, data, members, device=device, text=f"{split}, {model}").cpu()
+            for model, encode in (("base", clip.encode_base), ("adapted", clip.encode_image))
+        )
         for name in names:
             scores = base_ND @ values[name].T, adapted_ND @ adapted_values[name].T
-            chosen = Labels(*(part[members] for part in labels[name]))
+            all_of = labels[name]
+            chosen = Labels(all_of.label[members], all_of.known[members], all_of.weight[members])
             exclusive = data.dictionary.attribute(name).exclusive
-            rows.append(replace(_row(*scores, chosen, exclusive=exclusive), split=split, attribute=name))
+            rows.append(
+                replace(_row(*scores, chosen, exclusive=exclusive), split=split, attribute=name)
+            )
     return sorted(rows, key=lambda row: names.index(row.attribute))
-
-
-@torch.no_grad()
-def embed(clip: AdaptedClip, data: AttributeDataModule, members: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Embeddings of images by number, by the base and by the adapted model: two (N, D) on the CPU."""
-    pixels = data.source.pixels(data.image_size)
-    device = clip.backbone.model.logit_scale.device
-    base, adapted = [], []
-    for start in range(0, len(members), _BATCH):
-        images = torch.from_numpy(np.ascontiguousarray(pixels[members[start : start + _BATCH]]))
-        images = images.permute(0, 3, 1, 2).to(device)
-        base.append(clip.encode_base(images).cpu())
-        adapted.append(clip.encode_image(images).cpu())
-    return torch.cat(base), torch.cat(adapted)
 
 
 def card_metrics(rows: Sequence[Row], attribute: str) -> dict[str, dict[str, dict[str, float]]]:

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from lightning_modules.metrics import Objective
 
-_OPEN_VOCABULARY = 50  # with more values than this, and no negatives, batches compare images and captions
+# With more values than this, and no negatives, batches compare images and captions.
+_OPEN_VOCABULARY = 50
 
 
 def choose_objective(label_NV: Tensor, known_NV: Tensor, *, exclusive: bool) -> Objective:
     """The objective that fits the labels.
 
-    Exclusive values with one true value an image: softmax. Values that may be true together: sigmoid.
-    A large vocabulary in which only what is shown was written down, so that nothing is known to be
-    absent: contrastive.
+    Exclusive values with one true value an image: softmax. Values that may be true together:
+    sigmoid. A large vocabulary in which only what is shown was written down, so that nothing is
+    known to be absent: contrastive.
 
     Args:
         label_NV: 1 where a value is shown.
@@ -58,7 +59,7 @@ def sigmoid_loss(
     weight_B: Tensor,
     class_weight_V: Tensor | None = None,
 ) -> Tensor:
-    """Weighted mean binary cross-entropy over what is known (SigLIP's form, Zhai et al., ICCV 2023).
+    """Weighted mean binary cross-entropy over what is known (SigLIP, Zhai et al., ICCV 2023).
 
     Args:
         logits_BV: scaled and shifted cosines.
@@ -67,7 +68,9 @@ def sigmoid_loss(
         weight_B: weight of each image.
         class_weight_V: weight of each value, for unbalanced data.
     """
-    each_BV = F.binary_cross_entropy_with_logits(logits_BV, label_BV.to(logits_BV.dtype), reduction="none")
+    each_BV = F.binary_cross_entropy_with_logits(
+        logits_BV, label_BV.to(logits_BV.dtype), reduction="none"
+    )
     mass_BV = known_BV * weight_B[:, None]
     if class_weight_V is not None:
         mass_BV = mass_BV * class_weight_V
@@ -112,7 +115,7 @@ def keep_loss(image_BD: Tensor, base_BD: Tensor, texts: list[Tensor], scale: Ten
 
 
 def class_weights(label_NV: Tensor) -> Tensor:
-    """Weights (V,) inversely proportional to how often a value is shown, with mean 1 over the images."""
+    """Weights (V,) inversely proportional to how often a value is shown; mean 1 over the images."""
     count_V = label_NV.sum(0).to(torch.float32)
     weight_V = torch.where(count_V > 0, 1 / count_V.clamp_min(1), torch.zeros_like(count_V))
     return weight_V * count_V.sum() / (weight_V * count_V).sum().clamp_min(1e-12)

@@ -27,8 +27,8 @@ def value_embeddings(
     texts = [text for row in prompts for text in row]
     device = next(model.parameters()).device
     tokens = tokenizer(texts).to(device)
-    parts = [model.encode_text(part).float() for part in tokens.split(_CHUNK)]  # type: ignore[operator]
+    parts = [model.encode_text(part).float() for part in torch.split(tokens, _CHUNK)]  # type: ignore[operator]
     embedding = F.normalize(torch.cat(parts), dim=-1)
     sizes = [len(row) for row in prompts]
-    means = [part.mean(0) for part in embedding.split(sizes)]
+    means = [part.mean(0) for part in torch.split(embedding, sizes)]
     return F.normalize(torch.stack(means), dim=-1)

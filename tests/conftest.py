@@ -98,7 +98,8 @@ def fit_words(world):
         "--trainer.log_every_n_steps=1", "--trainer.num_sanity_val_steps=1",
         "--data.attribute=color", f"--data.root={world / 'data'}", "--data.batch_size=32",
         f"--data.dictionary={world / 'dictionary.json'}", f"--model.backbone={world / 'tiny'}",
-        "--model.pretrained=random", "--model.r=4", "--model.warmup_steps=2",
+        "--model.pretrained=random", "--model.r=4", "--model.warmup_steps=2", "--model.lr=2e-3",
+        "--model.keep_weight=1",
     )  # fmt: skip
 
 

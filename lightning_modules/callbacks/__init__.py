@@ -5,6 +5,7 @@ Everything is written by rank zero into the run's own TensorBoard log; without o
 
 from lightning_modules.callbacks.charts import LogCharts
 from lightning_modules.callbacks.dictionary_text import LogDictionary
+from lightning_modules.callbacks.end_together import EndTogether
 from lightning_modules.callbacks.hparams import LogHyperparameters
 from lightning_modules.callbacks.predictions import LogPredictions
 from lightning_modules.callbacks.projector import LogValueEmbeddings
@@ -12,6 +13,7 @@ from lightning_modules.callbacks.stop_on_nan import StopOnNaN
 from lightning_modules.callbacks.throughput import Throughput
 
 __all__ = [
+    "EndTogether",
     "LogCharts",
     "LogDictionary",
     "LogHyperparameters",
