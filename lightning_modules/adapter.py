@@ -84,7 +84,7 @@ class AttributeAdapter(TrainableCheckpoints):
         keep_weight: float = 1.0,
         class_balanced: bool = False,
         pair_balanced: bool = True,
-        augment: bool = True,
+        augment: bool = False,
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 20,
