@@ -117,9 +117,9 @@ class AttributeCLI(LightningCLI):
             task, version = run.parent, run.name
         else:
             version = None
-        return TensorBoardLogger(
-            task.parent, name=task.name, version=version, default_hp_metric=False
-        )
+        # Absolute, since a resumed keeper forgets the best epoch if its folder is spelt otherwise.
+        folder = task.parent.resolve()
+        return TensorBoardLogger(folder, name=task.name, version=version, default_hp_metric=False)
 
     def before_fit(self) -> None:
         """Find mistakes in data and settings before a folder is made for the run."""
