@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from torch import Tensor
 from datamodules.files import read_json
 from datamodules.prompts import ADJECTIVE, NOUN, prompts
 from datamodules.sources.glyphs.world import ATTRIBUTES
+from lightning_modules.schedule import warmup_cosine
+from lightning_modules.value_text import value_embeddings
 
 if TYPE_CHECKING:
     from datamodules.sources.glyphs.lessons import CaptionBatch
@@ -145,9 +148,7 @@ class ContrastivePretraining(L.LightningModule):
         """Unit-norm mean of each value's prompt embeddings, (V, D)."""
         templates = NOUN if attribute == "shape" else ADJECTIVE
         texts = [prompts(value, templates) for value in values]
-        embedding = self.model.encode_text(self.tokens([t for row in texts for t in row])).float()
-        mean_VD = F.normalize(embedding, dim=-1).view(len(values), len(templates), -1).mean(1)
-        return F.normalize(mean_VD, dim=-1)
+        return value_embeddings(self.model, self.tokens, texts)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine."""
@@ -158,12 +159,11 @@ class ContrastivePretraining(L.LightningModule):
             {"params": vectors, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        rate = partial(
+            warmup_cosine, warmup_steps=self.warmup_steps, num_steps=self.trainer.max_steps
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.trainer.max_steps))
-        return min(1.0, (step + 1) / self.warmup_steps) * cosine
 
     def shipped_state(self) -> dict[str, Tensor]:
         """The weights as they are stored: token rows that no caption touched are zero."""

@@ -38,7 +38,7 @@ def embed(
         device: where `encode` wants the images.
         text: shown beside the progress bar.
     """
-    pixels = data.source.pixels(data.image_size)
+    pixels = data.pixels()
     parts = []
     with progress(text, len(members)) as advance:
         for start in range(0, len(members), _BATCH):
