@@ -86,7 +86,8 @@ class CaptionDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """Pairs of image (uint8, (B, H, W, 3)) and labels ((B, 4), columns as in `ATTRIBUTES`)."""
+        """Pairs of image (uint8, (B, 3, H, W)) and labels ((B, 4), columns as in `ATTRIBUTES`)."""
         scenes = sample(0, "validation", np.arange(self.num_validation))
-        data = TensorDataset(torch.from_numpy(draw(scenes)), torch.from_numpy(scenes.labels()))
-        return DataLoader(data, batch_size=250)
+        image = torch.from_numpy(draw(scenes)).permute(0, 3, 1, 2)
+        labels = torch.from_numpy(scenes.labels())
+        return DataLoader(TensorDataset(image, labels), batch_size=250)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lightning_modules.backbone import Backbone
 from lightning_modules.class_token import read_class_token_only
 from lightning_modules.lora import base_only
+from lightning_modules.pixels import Pixels
 from lightning_modules.value_text import value_embeddings
 
 
@@ -42,10 +43,7 @@ class AdaptedClip(nn.Module):
         self.model = model
         self.base = base
         self.backbone = backbone
-        for name in ("mean", "std"):
-            self.register_buffer(
-                name, torch.tensor(getattr(backbone, name)).view(3, 1, 1), persistent=False
-            )
+        self.pixels = Pixels(backbone.image_size, backbone.mean, backbone.std)
 
     @property
     def adapted(self) -> nn.Module:
@@ -56,16 +54,6 @@ class AdaptedClip(nn.Module):
     def scale(self) -> Tensor:
         """CLIP's learned factor on cosines, frozen."""
         return torch.exp(self.backbone.model.logit_scale.detach())
-
-    def pixels(self, image: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) to the backbone's size and normalisation."""
-        scaled = image.float() / 255
-        size = self.backbone.image_size
-        if scaled.shape[-1] != size:
-            scaled = F.interpolate(scaled, size=(size, size), mode="bicubic", antialias=True).clamp(
-                0, 1
-            )
-        return (scaled - self.get_buffer("mean")) / self.get_buffer("std")
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Unit-norm embeddings (B, D), float32, of uint8 images (B, 3, H, W)."""

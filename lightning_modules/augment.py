@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.sources.glyphs.world import uniform
+from datamodules.counter_random import uniform
 
 _SHARE = 16  # the largest shift is the side / 16
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from datamodules.files import read_json
 from datamodules.prompts import ADJECTIVE, NOUN, prompts
 from datamodules.sources.glyphs.world import ATTRIBUTES
+from lightning_modules.pixels import Pixels
 from lightning_modules.schedule import warmup_cosine
 from lightning_modules.value_text import value_embeddings
 
@@ -87,9 +88,7 @@ class ContrastivePretraining(L.LightningModule):
         )
         smooth_start(self.model.visual)
         preprocess = self.architecture["preprocess_cfg"]
-        self.mean, self.std = (
-            torch.tensor(preprocess[key]).view(3, 1, 1) for key in ("mean", "std")
-        )
+        self.pixels = Pixels(preprocess["size"], preprocess["mean"], preprocess["std"])
         self.register_buffer(
             "touched", torch.zeros(config["text_cfg"]["vocab_size"], dtype=torch.bool)
         )
@@ -101,11 +100,6 @@ class ContrastivePretraining(L.LightningModule):
             if text not in self.ids:
                 self.ids[text] = self.tokenizer([text])[0]
         return torch.stack([self.ids[text] for text in texts]).to(self.device)
-
-    def pixels(self, image: Tensor) -> Tensor:
-        """uint8 (B, H, W, 3) to normalised (B, 3, H, W)."""
-        scaled = image.permute(0, 3, 1, 2).float() / 255
-        return (scaled - self.mean.to(image.device)) / self.std.to(image.device)
 
     def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
         """The mean loss of the batch's groups."""

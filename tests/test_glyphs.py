@@ -12,6 +12,7 @@ from PIL import Image
 
 from datamodules.__main__ import main
 from datamodules.annotations import read_csv
+from datamodules.counter_random import uniform
 from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_json, write_json
 from datamodules.sources.glyphs import source
@@ -30,7 +31,6 @@ from datamodules.sources.glyphs.world import (
     is_unseen,
     pairs,
     sample,
-    uniform,
 )
 
 SPLITS = {"train": 40, "validation": 8, "test_seen": 8, "test_unseen": 8}

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from datamodules.sources.glyphs.world import ATTRIBUTES, Floats, Ints, Scenes, uniform
+from datamodules.counter_random import uniform
+from datamodules.sources.glyphs.world import ATTRIBUTES, Floats, Ints, Scenes
 
 Mention = tuple[str, ...]  # attributes a caption names
 

@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.counter_random import uniform
 from datamodules.sources.glyphs.captions import MENTIONS, Mention, same_mention
 from datamodules.sources.glyphs.draw import draw
-from datamodules.sources.glyphs.world import COLORS, Floats, Scenes, is_unseen, sample, uniform
+from datamodules.sources.glyphs.world import COLORS, Floats, Scenes, is_unseen, sample
 
 _PLAIN_RADIUS = 22.0
 # How often a batch's second caption names color, texture or size alone.
@@ -45,7 +46,7 @@ class CaptionGroup(NamedTuple):
 class CaptionBatch(NamedTuple):
     """Images and the groups of captions that go with them."""
 
-    image: Tensor  # uint8 (B, H, W, 3)
+    image: Tensor  # uint8 (B, 3, H, W)
     groups: list[CaptionGroup]
 
 
@@ -72,7 +73,7 @@ def lesson(seed: int, step: int, batch_size: int, hard: float) -> CaptionBatch:
             _group(full, _choose(_SINGLE, u[2]), u[4:6]),
             _group(full, _choose(_TOGETHER, u[3]), u[6:8]),
         ]
-    return CaptionBatch(torch.from_numpy(draw(scenes)), groups)
+    return CaptionBatch(torch.from_numpy(draw(scenes)).permute(0, 3, 1, 2), groups)
 
 
 def easier(scenes: Scenes, ease: Floats) -> Scenes:

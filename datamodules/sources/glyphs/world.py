@@ -1,19 +1,20 @@
 """The drawn world: its attributes, their values, and which scene belongs to which (seed, index).
 
-A scene is a pure function of (seed, stream, index): every random number comes from a counter-based
-hash (SplitMix64, Steele et al., OOPSLA 2014), so any image can be drawn again alone, in any order.
+A scene is a pure function of (seed, stream, index): any image can be drawn again alone, in any
+order.
 
 Shape letters: N scenes.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from datamodules.counter_random import uniform
 
 # sRGB in [0, 1] under white light. Neighbours on purpose: red-orange-brown, olive-lime-green-teal,
 # purple-magenta-pink; with colored light on top, color cannot be read off a single pixel.
@@ -180,22 +181,3 @@ def sample(seed: int, stream: str, index: Ints, *, unseen: bool = False) -> Scen
         light=light, tone=0.04 * (2 * u[:, 13:16] - 1), ground=ground,
         care=u[:, 84:86],
     )  # fmt: skip
-
-
-def uniform(seed: int, stream: str, index: Ints, count: int) -> Floats:
-    """Uniform numbers in [0, 1), (N, count), from SplitMix64 of (seed, stream, index, column)."""
-    with np.errstate(over="ignore"):
-        base = _mix(
-            np.uint64(seed) + np.uint64(zlib.crc32(stream.encode())) * np.uint64(0x9E3779B9)
-        )
-        row = _mix(base ^ index.astype(np.uint64) * np.uint64(0xD1342543DE82EF95))
-        cell = _mix(
-            row[:, None] + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        )
-    return np.asarray((cell >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24))
-
-
-def _mix(x: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    x = (np.asarray(x) ^ (np.asarray(x) >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
