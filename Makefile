@@ -122,6 +122,10 @@ tensorboard: $(STAMP)  ## Watch the runs in a browser on this machine
 bench: $(STAMP)  ## Measure our forms beside the peers' and the floor; table in benchmarks/results/
 	$(RUN) -m benchmarks $(ARGS)
 
+.PHONY: bench-gpu
+bench-gpu: $(STAMP)  ## Measure on an NVIDIA GPU: the main job with ViT-B-32 and ViT-L-14, and a training step
+	$(RUN) -m benchmarks --gpu main_job train_step $(ARGS)
+
 # --- checks -------------------------------------------------------------------------------------
 
 .PHONY: test

@@ -1,6 +1,6 @@
 """Run every benchmark, each in its own process, and write what they measured.
 
-    python -m benchmarks [NAME ...] [--machine NAME]
+    python -m benchmarks [NAME ...] [--machine NAME] [--gpu]
 
 A benchmark is a script `benchmarks/<name>.py` that runs alone (`python -m benchmarks.<name>`) and,
 with `--json`, prints one JSON object as its last line. The objects go to `results/<machine>.json`,
@@ -31,9 +31,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", allow_abbrev=False)
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
     parser.add_argument("--machine", default=machine_name(), help="name of the result files")
+    parser.add_argument("--gpu", action="store_true", help="stop where there is no GPU to measure")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the scripts are")
     args = parser.parse_args(argv)
     try:
+        if args.gpu:
+            _check_gpu()
         return _run_all(args.names, args.machine, args.folder)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -118,6 +121,15 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 def _cell(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError(
+            "expected a GPU that torch can use, found none. See what is missing with: make doctor"
+        )
 
 
 def machine_name() -> str:

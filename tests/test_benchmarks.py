@@ -61,5 +61,14 @@ def test_an_unknown_name_lists_the_known_ones(folder, capfd):
     assert capfd.readouterr().err == "error: expected names of benchmarks (good), got goood.\n"
 
 
+def test_without_a_gpu_nothing_is_measured_that_needs_one(folder, capfd, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert benchmarks.main(["--gpu", "--folder", str(folder)]) == 2
+    assert capfd.readouterr().err.startswith(
+        "error: expected a GPU that torch can use, found none."
+    )
+    assert not (folder / "results").exists()
+
+
 def test_the_name_of_this_machine_is_a_plain_file_name():
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", benchmarks.machine_name())
