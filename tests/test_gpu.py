@@ -1,4 +1,4 @@
-"""What only a GPU can show: mixed precision, compilation, and steps that never wait for the host."""
+"""What only a GPU can show: mixed precision, compilation, steps that never wait for it."""
 
 import json
 
