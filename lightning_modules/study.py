@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datamodules.files import read_json, write_json, write_text
+from datamodules.errors import InputError
+from datamodules.files import read_json, sha256_file, write_json, write_text
+from lightning_modules.backbone import load_backbone
 from lightning_modules.delta import delta_folder
 from lightning_modules.delta.store import CARD_NAME
 
@@ -77,6 +79,14 @@ def run(args: argparse.Namespace) -> int:
     """Train what is missing, then write `metrics.json` and `table.md`; returns the exit code."""
     from lightning_modules.cli import train
 
+    settle(
+        args.out / "settings.json",
+        {
+            "source": args.source,
+            "fingerprint": load_backbone(args.backbone).fingerprint,
+            "config": sha256_file(args.config),
+        },
+    )
     runs = []
     for seed in args.seeds:
         deltas = args.out / f"seed-{seed}"
@@ -90,6 +100,21 @@ def run(args: argparse.Namespace) -> int:
     write_text(args.out / "table.md", text)
     sys.stdout.write(f"\n{text}\nreport     {args.out}\n")
     return 0
+
+
+def settle(path: Path, settings: dict[str, str]) -> None:
+    """Write what a study's adapters have in common, or check that its earlier ones had it too.
+
+    Raises:
+        InputError: if they had not: one table must not mix adapters of different settings.
+    """
+    earlier = read_json(path) if path.is_file() else settings
+    if changed := [name for name, value in settings.items() if earlier.get(name) != value]:
+        raise InputError(
+            f"expected the settings of the adapters already in {path.parent}, got another "
+            f"{', '.join(changed)}. Remove that folder, or choose another with --out."
+        )
+    write_json(path, settings)
 
 
 def _fit_arguments(args: argparse.Namespace, attribute: str, seed: int, deltas: Path) -> list[str]:

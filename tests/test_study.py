@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_modules.study import Run, table
+from datamodules.errors import InputError
+from lightning_modules.study import Run, settle, table
 
 
 def a_run(seed: int, adapted: float, other: float) -> Run:
@@ -38,3 +39,17 @@ def test_the_table_gives_mean_and_sample_deviation_over_seeds() -> None:
 
 def test_one_seed_has_no_deviation() -> None:
     assert "0.800 ± 0.000" in table([a_run(0, 0.8, 0.7)])
+
+
+def test_adapters_of_other_settings_are_not_mixed_into_a_table(tmp_path) -> None:
+    path = tmp_path / "study/settings.json"
+    settle(path, {"source": "glyphs", "config": "1"})
+    settle(path, {"source": "glyphs", "config": "1"})
+    before = path.read_bytes()
+    with pytest.raises(InputError) as error:
+        settle(path, {"source": "glyphs", "config": "2"})
+    assert str(error.value) == (
+        f"expected the settings of the adapters already in {path.parent}, got another config. "
+        "Remove that folder, or choose another with --out."
+    )
+    assert path.read_bytes() == before
