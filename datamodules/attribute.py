@@ -16,8 +16,9 @@ from datamodules.annotations import Labels
 from datamodules.batches import AttributeImages, Batch, loader
 from datamodules.dictionary import Dictionary
 from datamodules.dictionary.command import build_file, default_path
+from datamodules.dictionary.given import words_hash
 from datamodules.errors import InputError
-from datamodules.files import locked, sha256_json
+from datamodules.files import locked
 from datamodules.images import Pixels
 from datamodules.prompts import prompts, templates_for
 from datamodules.sampling import OrderedBatches, ShuffledBatches
@@ -40,6 +41,7 @@ class AttributeDataModule(L.LightningDataModule):
         batch_size: images of one training step, over all processes together.
         num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
         image_size: pixels a side that images are decoded to; glyphs keep their own 64.
+        min_weight: labels that the source trusts less count as unknown.
         seed: seed of the order of the images, 0 or more.
 
     Raises:
@@ -55,6 +57,7 @@ class AttributeDataModule(L.LightningDataModule):
         batch_size: int = 128,
         num_workers: int | None = None,
         image_size: int = 224,
+        min_weight: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class AttributeDataModule(L.LightningDataModule):
         self.attribute = attribute
         self.source_name, self.root, self.dictionary_path = source, root, dictionary
         self.batch_size, self.image_size, self.seed = batch_size, image_size, seed
-        self.num_workers = num_workers
+        self.num_workers, self.min_weight = num_workers, min_weight
         self._source: Source | None = None
         self._dictionary: Dictionary | None = None
         self._pixels: Pixels | None = None
@@ -108,7 +111,7 @@ class AttributeDataModule(L.LightningDataModule):
             )
         dictionary = Dictionary.load(path, source=self.source_name)
         self._check(dictionary, source, path)
-        dictionary.attribute(self.attribute)
+        self.attribute = dictionary.attribute(self.attribute).name
         self._source, self._dictionary = source, dictionary
         for split in _NEEDED:
             self.members(split)
@@ -152,9 +155,12 @@ class AttributeDataModule(L.LightningDataModule):
         )
 
     def templates(self, attribute: str) -> tuple[str, ...]:
-        """The prompt templates of an attribute, chosen by how captions use its values."""
-        values = self.dictionary.attribute(attribute).values
-        return templates_for((value.text, text) for value in values for text in value.examples)
+        """The prompt templates of an attribute: its own, or chosen by how captions use values."""
+        entry = self.dictionary.attribute(attribute)
+        values = entry.values
+        return entry.templates or templates_for(
+            (value.text, text) for value in values for text in value.examples
+        )
 
     def prompts(self, attribute: str) -> list[list[str]]:
         """Prompts of each value: V lists, one text a template."""
@@ -170,7 +176,7 @@ class AttributeDataModule(L.LightningDataModule):
         if attribute not in self._labels:
             entry = self.dictionary.attribute(attribute)
             self._labels[attribute] = self.source.annotations.labels(
-                attribute, entry.texts, exclusive=entry.exclusive
+                attribute, entry.texts, exclusive=entry.exclusive, min_weight=self.min_weight
             )
         return self._labels[attribute]
 
@@ -264,11 +270,12 @@ class AttributeDataModule(L.LightningDataModule):
                 f"expected the splits train and validation in {source.root}, got "
                 f"{', '.join(splits)}: {missing[0]} is missing. Name it in the split column."
             )
-        captions = sha256_json(source.captions("train"))
-        if dictionary.data_hash != captions:
+        words = words_hash(source)
+        if dictionary.data_hash != words:
             out = f" ARGS=--out={path}" if self.dictionary_path else ""
+            what = "annotations" if source.states_types else "captions"
             raise InputError(
-                f"expected a dictionary of the captions in {source.root} ({captions[:12]}), {path} "
+                f"expected a dictionary of the {what} in {source.root} ({words[:12]}), {path} "
                 f"is of others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
                 f"DATA={self.source_name}{f' ROOT={self.root}' if self.root else ''}{out}"
             )

@@ -102,8 +102,8 @@ def measure(delta: Delta, backbone: Backbone, data: AttributeDataModule) -> list
 def _evaluate(args: argparse.Namespace) -> int:
     data = _data(args.attribute, args.source, args)
     backbone = load_backbone(args.backbone, args.pretrained or "")
-    folder = delta_folder(backbone.name, args.source, args.attribute, args.deltas)
-    title = f"{args.attribute} on {args.source}, {backbone.name}"
+    folder = delta_folder(backbone.name, args.source, data.attribute, args.deltas)
+    title = f"{data.attribute} on {args.source}, {backbone.name}"
     if (folder / CARD_NAME).is_file():
         rows = measure(load_delta(folder, backbone=backbone), backbone, data)
         report(rows, title, {"delta": str(folder)}, as_json=args.json)
@@ -117,7 +117,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         _log.info(
             "no delta in %s yet; train it with: make train ATTR=%s",
             folder,
-            shlex.quote(args.attribute),
+            shlex.quote(data.attribute),
         )
     return 0
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from datamodules.errors import InputError
+from datamodules.sources.about import About
 from datamodules.sources.source import Source
 
-__all__ = ["SOURCES", "Source", "load_source"]
+__all__ = ["SOURCES", "About", "Source", "about_source", "load_source"]
 
-SOURCES = ("folder", "glyphs")
+# name -> its module, which has `ABOUT` and `open_source(root)`; read when it is asked for.
+SOURCES = {
+    "folder": "datamodules.sources.folder",
+    "glyphs": "datamodules.sources.glyphs.source",
+}
 
 
 def load_source(name: str, root: Path | None = None) -> Source:
@@ -22,15 +29,24 @@ def load_source(name: str, root: Path | None = None) -> Source:
     Raises:
         InputError: if the name is unknown, or the files are missing or broken.
     """
-    if name == "glyphs":
-        from datamodules.sources.glyphs.source import Glyphs
+    about = about_source(name)
+    if root is None and name != "glyphs":
+        raise InputError(
+            f"DATA={name} needs the folder of {about.title}, got none. Add ROOT=path/to/folder. "
+            f"{about.get}"
+        )
+    return cast("Source", import_module(SOURCES[name]).open_source(root and root.expanduser()))
 
-        return Glyphs.open(root)
-    if name == "folder":
-        from datamodules.sources.folder import Folder
 
-        return Folder.open(root)
-    raise InputError(
-        f"expected a data set among {', '.join(SOURCES)}, got {name!r}. Set DATA=... (or "
-        "--data.source) to one of them."
-    )
+def about_source(name: str) -> About:
+    """What is known of a data set before it is opened.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    if name not in SOURCES:
+        raise InputError(
+            f"expected a data set among {', '.join(SOURCES)}, got {name!r}. Set DATA=... (or "
+            "--data.source) to one of them."
+        )
+    return cast("About", import_module(SOURCES[name]).ABOUT)
