@@ -117,9 +117,13 @@ class Annotations:
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits that have items, in order of first appearance."""
+        """Names of the splits that have items, in order of first appearance; not the split "".
+
+        Items in "" take no part.
+        """
         present = set(self.items.split.tolist())
-        return tuple(name for code, name in enumerate(self.names.splits) if code in present)
+        named = enumerate(self.names.splits)
+        return tuple(name for code, name in named if name and code in present)
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -14,8 +14,19 @@ __all__ = ["SOURCES", "About", "Source", "about_source", "load_source"]
 
 # name -> its module, which has `ABOUT` and `open_source(root)`; read when it is asked for.
 SOURCES = {
+    "caltech101": "datamodules.sources.caltech101",
+    "cars": "datamodules.sources.cars",
+    "cgqa": "datamodules.sources.cgqa",
+    "cub": "datamodules.sources.cub",
     "folder": "datamodules.sources.folder",
     "glyphs": "datamodules.sources.glyphs.source",
+    "imagenet": "datamodules.sources.imagenet",
+    "lfw": "datamodules.sources.lfw",
+    "mit_states": "datamodules.sources.mit_states",
+    "nlvr": "datamodules.sources.nlvr",
+    "ut_zappos": "datamodules.sources.ut_zappos",
+    "visual_genome": "datamodules.sources.visual_genome",
+    "waterbirds": "datamodules.sources.waterbirds",
 }
 
 

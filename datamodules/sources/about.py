@@ -31,12 +31,14 @@ class Download:
         target: its path below the root; an archive is unpacked beside itself.
         sum: SHA-256 or MD5 as the official site or a library of record states it; "" if none does.
         size: bytes; 0 if not known.
+        strip: whether the archive holds one top folder that is left out.
     """
 
     url: str
     target: str
     sum: str = ""
     size: int = 0
+    strip: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from datamodules.splits.by_hash import uniform
 
-_ONE_IN = 10
+_SHARE = 0.1
 
 
 def with_validation(image: str, split: str, *, group: str = "") -> str:
@@ -18,6 +18,5 @@ def with_validation(image: str, split: str, *, group: str = "") -> str:
         split: its official split.
         group: what must stay together, such as a person; by default the image itself.
     """
-    digest = hashlib.sha256((group or image).encode(errors="surrogatepass")).digest()
-    held_out = int.from_bytes(digest[:8], "big") % _ONE_IN == 0
-    return "validation" if split == "train" and held_out else split
+    held_out = split == "train" and uniform(group or image, 0) < _SHARE
+    return "validation" if held_out else split
