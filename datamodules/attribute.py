@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
+from datamodules.agreement import NEEDED, check_dictionary, check_splits
 from datamodules.annotations import Annotations, Labels
 from datamodules.batches import AttributeImages, Batch, loader
 from datamodules.dictionary import Dictionary
 from datamodules.dictionary.command import build_file, default_path
-from datamodules.dictionary.given import words_hash
 from datamodules.errors import InputError
 from datamodules.files import locked
 from datamodules.images import Pixels
@@ -29,7 +29,6 @@ from datamodules.splits.split import Split
 Loader = DataLoader[Batch]
 
 _EVALUATION_BATCH = 250  # images of a process at once; no gradients, so memory is no matter
-_NEEDED = ("train", "validation")
 
 
 class AttributeDataModule(L.LightningDataModule):
@@ -117,10 +116,13 @@ class AttributeDataModule(L.LightningDataModule):
             )
         self._source = source
         dictionary = Dictionary.load(path, source=self.source_name)
-        self._check(dictionary, source, path)
+        check_splits(self.annotations, source.root, self.split_path)
+        check_dictionary(
+            dictionary, path, source, self.root, given=self.dictionary_path is not None
+        )
         self.attribute = dictionary.attribute(self.attribute).name
         self._dictionary = dictionary
-        for split in _NEEDED:
+        for split in NEEDED:
             self.members(split)
 
     @property
@@ -168,7 +170,7 @@ class AttributeDataModule(L.LightningDataModule):
         return tuple(
             split
             for split in self.splits
-            if split not in _NEEDED and len(self._speaking(split, self.attribute))
+            if split not in NEEDED and len(self._speaking(split, self.attribute))
         )
 
     def templates(self, attribute: str) -> tuple[str, ...]:
@@ -279,26 +281,6 @@ class AttributeDataModule(L.LightningDataModule):
     def _speaking(self, split: str, attribute: str) -> NDArray[np.int64]:
         members = self.annotations.members(split)
         return np.asarray(members[self.labels(attribute).known[members].any(axis=1)])
-
-    def _check(self, dictionary: Dictionary, source: Source, path: Path) -> None:
-        splits = self.annotations.splits
-        if missing := [split for split in _NEEDED if split not in splits]:
-            where, remedy = source.root, "Name it in the split column."
-            if self.split_path is not None:
-                where, remedy = self.split_path, "Make another split."
-            raise InputError(
-                f"expected the splits train and validation in {where}, got "
-                f"{', '.join(splits)}: {missing[0]} is missing. {remedy}"
-            )
-        words = words_hash(source)
-        if dictionary.data_hash != words:
-            out = f" ARGS=--out={path}" if self.dictionary_path else ""
-            what = "annotations" if source.states_types else "captions"
-            raise InputError(
-                f"expected a dictionary of the {what} in {source.root} ({words[:12]}), {path} "
-                f"is of others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
-                f"DATA={self.source_name}{f' ROOT={self.root}' if self.root else ''}{out}"
-            )
 
 
 def _at_least(name: str, value: int, least: int) -> None:

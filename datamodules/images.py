@@ -61,7 +61,7 @@ def decode_boxes(path: Path, size: int, boxes: Boxes) -> Pixels:
         with Image.open(path) as picture:
             whole = _rgb(ImageOps.exif_transpose(picture))
             parts = [whole.crop(_around(box, whole.size, path)) for box in boxes.tolist()]
-            return np.stack([np.asarray(_square(part, size)) for part in parts])
+            return np.stack([np.asarray(square(part, size)) for part in parts])
     except InputError:
         raise
     except FileNotFoundError:
@@ -163,7 +163,7 @@ def _rgb(picture: Image) -> Image:
     return picture.convert("RGB")
 
 
-def _square(picture: Image, size: int) -> Image:
+def square(picture: Image, size: int) -> Image:
     """Resized and cropped by the steps and roundings of open_clip, which the models know."""
     from PIL import Image
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from datamodules.errors import InputError
 from datamodules.sources.about import About
+from datamodules.sources.index import open_indexed
 from datamodules.sources.source import Source
 
 __all__ = ["SOURCES", "About", "Source", "about_source", "load_source"]
@@ -21,6 +22,7 @@ SOURCES = {
     "folder": "datamodules.sources.folder",
     "glyphs": "datamodules.sources.glyphs.source",
     "imagenet": "datamodules.sources.imagenet",
+    "imagenet_segmentation": "datamodules.sources.imagenet_segmentation",
     "lfw": "datamodules.sources.lfw",
     "mit_states": "datamodules.sources.mit_states",
     "nlvr": "datamodules.sources.nlvr",
@@ -46,7 +48,10 @@ def load_source(name: str, root: Path | None = None) -> Source:
             f"DATA={name} needs the folder of {about.title}, got none. Add ROOT=path/to/folder. "
             f"{about.get}"
         )
-    return cast("Source", import_module(SOURCES[name]).open_source(root and root.expanduser()))
+    module = import_module(SOURCES[name])
+    if root is None:
+        return cast("Source", module.open_source(None))
+    return open_indexed(module, root.expanduser())
 
 
 def about_source(name: str) -> About:

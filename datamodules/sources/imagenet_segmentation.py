@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from datamodules.annotations import Builder
 from datamodules.errors import InputError
 from datamodules.files import locked, sha256_json
-from datamodules.images import Pixels, mapped, write_pixels
+from datamodules.images import Pixels, mapped, square, write_pixels
 from datamodules.sources.about import About, Download, Files
 from datamodules.sources.lines import safe_path
 from datamodules.sources.table_source import CACHE, TableSource
@@ -129,9 +129,11 @@ class Segmented(TableSource):
         return [table.names.values[value] for value in table.columns.value.tolist()]
 
     def _squares(self, size: int) -> Iterator[Pixels]:
+        from PIL import Image
+
         with _opened(self.file) as parts:
             for index in range(len(self.annotations)):
-                yield _square(_image(parts, index), size)[None]
+                yield np.asarray(square(Image.fromarray(_image(parts, index)), size))[None]
 
 
 def open_source(root: Path) -> Segmented:
@@ -221,18 +223,6 @@ def _image(parts: Any, index: int) -> Pixels:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(f"image {index + 1} is {image.dtype} {image.shape}")
     return np.ascontiguousarray(image)
-
-
-def _square(image: Pixels, size: int) -> Pixels:
-    """Resized and cropped to its centre as `images.decode` does with pictures of their own file."""
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    short = min(width, height)
-    shape = int(size * width / short), int(size * height / short)
-    resized = Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC)
-    left, top = round((shape[0] - size) / 2), round((shape[1] - size) / 2)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
 def _masks(parts: Any, index: int) -> NDArray[np.bool_]:
