@@ -55,7 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     parser.add_argument("--out", type=Path, help="also write the object to this file")
     args = parser.parse_args(argv)
-    root = args.root or Path(os.environ.get("ASPECTRA_DATA", ".")) / "fashion_products"
+    if args.root is None and "ASPECTRA_DATA" not in os.environ:
+        skipped = "no photographs at hand: name their folder with --root"
+        print(json.dumps({"skipped": skipped}) if args.json else f"skipped: {skipped}")
+        return 0
+    root = args.root or Path(os.environ["ASPECTRA_DATA"]) / "fashion_products"
     try:
         products = read_products(root, args.least)
     except InputError as error:
