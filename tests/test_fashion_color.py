@@ -16,7 +16,7 @@ def root(tmp_path):
     lines = ["id,baseColour,image"]
     for number in range(26):
         color = ("Red", "Blue")[number % 2] if number < 24 else "Skin"
-        pixels = np.full((12, 12, 3), 40 + number, np.uint8)
+        pixels = np.full((12, 12, 3), 30 + number % 5, np.uint8)
         pixels[..., 0 if color == "Red" else 2] = 220
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
         lines.append(f"{number},{color},{number}.png")
