@@ -75,6 +75,8 @@ need-%:
 WANTED_ATTR := the name of an attribute
 EXAMPLE_ATTR := color
 WANTED_DELTA := the folder of a delta
+WANTED_ROOT := the folder of a data set
+EXAMPLE_ROOT := path/to/folder
 EXAMPLE_DELTA := artifacts/deltas/glyph-clip/glyphs/color
 
 .PHONY: base
@@ -84,6 +86,14 @@ base: $(STAMP)  ## Train the small CLIP glyph-clip on the captions of glyphs (it
 .PHONY: dictionary
 dictionary: $(STAMP)  ## Build the dictionary of attributes of a data set (DATA=glyphs ROOT=)
 	$(RUN) -m datamodules dictionary build $(SOURCE) $(ARGS)
+
+.PHONY: prepare
+prepare: need-ROOT $(STAMP)  ## Verify a data set, count what is in it, fill its cache: DATA=cub ROOT=path (ARGS=--download)
+	$(RUN) -m datamodules prepare $(SOURCE) $(ARGS)
+
+.PHONY: split
+split: $(STAMP)  ## Write a split: DATA=cub ROOT=path ARGS="--protocol few-shot --shots 16 --seed 1"
+	$(RUN) -m datamodules split $(SOURCE) $(ARGS)
 
 .PHONY: train
 train: need-ATTR $(STAMP)  ## Train the adapter of one attribute: ATTR=color (DATA ROOT BACKBONE PRETRAINED DEVICES)
@@ -129,8 +139,8 @@ bench-gpu: $(STAMP)  ## Measure on an NVIDIA GPU: the main job with ViT-B-32 and
 # --- checks -------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(STAMP)  ## Run the tests that need no GPU (ARGS="-k delta" for some)
-	$(RUN) -m pytest -m 'not gpu' $(ARGS)
+test: $(STAMP)  ## Run the tests that need no GPU, in two processes (ARGS="-k delta" for some)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m 'not gpu' -n 2 --dist worksteal $(ARGS)
 
 .PHONY: test-gpu
 test-gpu: $(STAMP)  ## Run the tests that need an NVIDIA GPU

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datamodules import doctor, sheet
 from datamodules.dictionary import command as dictionary_command
 from datamodules.errors import InputError
+from datamodules.prepare import command as prepare_command
+from datamodules.protocols import command as split_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,9 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     dictionary_command.add_parser(commands)
     doctor.add_parser(commands)
+    prepare_command.add_parser(commands)
     sheet.add_parser(commands)
+    split_command.add_parser(commands)
     args = parser.parse_args(argv)
-    runs = {"dictionary": dictionary_command.run, "doctor": doctor.run, "sheet": sheet.run}
+    runs = {
+        "dictionary": dictionary_command.run,
+        "doctor": doctor.run,
+        "prepare": prepare_command.run,
+        "sheet": sheet.run,
+        "split": split_command.run,
+    }
     try:
         return runs[args.command](args)
     except InputError as error:

@@ -12,21 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from datamodules.annotations import Labels
+from datamodules.agreement import NEEDED, check_dictionary, check_splits
+from datamodules.annotations import Annotations, Labels
 from datamodules.batches import AttributeImages, Batch, loader
 from datamodules.dictionary import Dictionary
 from datamodules.dictionary.command import build_file, default_path
 from datamodules.errors import InputError
-from datamodules.files import locked, sha256_json
+from datamodules.files import locked
 from datamodules.images import Pixels
 from datamodules.prompts import prompts, templates_for
 from datamodules.sampling import OrderedBatches, ShuffledBatches
 from datamodules.sources import Source, load_source
+from datamodules.splits.apply import in_parts
+from datamodules.splits.split import Split
 
 Loader = DataLoader[Batch]
 
 _EVALUATION_BATCH = 250  # images of a process at once; no gradients, so memory is no matter
-_NEEDED = ("train", "validation")
 
 
 class AttributeDataModule(L.LightningDataModule):
@@ -40,6 +42,8 @@ class AttributeDataModule(L.LightningDataModule):
         batch_size: images of one training step, over all processes together.
         num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
         image_size: pixels a side that images are decoded to; glyphs keep their own 64.
+        split: file of a split to use in place of the source's own, see `datamodules.splits`.
+        min_weight: labels that the source trusts less count as unknown.
         seed: seed of the order of the images, 0 or more.
 
     Raises:
@@ -55,6 +59,8 @@ class AttributeDataModule(L.LightningDataModule):
         batch_size: int = 128,
         num_workers: int | None = None,
         image_size: int = 224,
+        split: Path | None = None,
+        min_weight: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -65,8 +71,10 @@ class AttributeDataModule(L.LightningDataModule):
         self.attribute = attribute
         self.source_name, self.root, self.dictionary_path = source, root, dictionary
         self.batch_size, self.image_size, self.seed = batch_size, image_size, seed
-        self.num_workers = num_workers
+        self.num_workers, self.min_weight = num_workers, min_weight
+        self.split_path, self.split_hash = split, "official"
         self._source: Source | None = None
+        self._annotations: Annotations | None = None
         self._dictionary: Dictionary | None = None
         self._pixels: Pixels | None = None
         self._labels: dict[str, Labels] = {}
@@ -106,11 +114,15 @@ class AttributeDataModule(L.LightningDataModule):
                 f"{default_path(self.source_name)}, or build it with: make dictionary "
                 f"DATA={self.source_name} ARGS=--out={path}"
             )
+        self._source = source
         dictionary = Dictionary.load(path, source=self.source_name)
-        self._check(dictionary, source, path)
-        dictionary.attribute(self.attribute)
-        self._source, self._dictionary = source, dictionary
-        for split in _NEEDED:
+        check_splits(self.annotations, source.root, self.split_path)
+        check_dictionary(
+            dictionary, path, source, self.root, given=self.dictionary_path is not None
+        )
+        self.attribute = dictionary.attribute(self.attribute).name
+        self._dictionary = dictionary
+        for split in NEEDED:
             self.members(split)
 
     @property
@@ -118,6 +130,16 @@ class AttributeDataModule(L.LightningDataModule):
         """The data set; after `setup`."""
         assert self._source is not None, "call setup() first"
         return self._source
+
+    @property
+    def annotations(self) -> Annotations:
+        """What is known of the items, with the splits that are used; after `setup`."""
+        if self._annotations is None:
+            self._annotations = self.source.annotations
+            if self.split_path is not None:
+                split = Split.load(self.split_path)
+                self._annotations, self.split_hash = in_parts(self._annotations, split), split.hash
+        return self._annotations
 
     @property
     def dictionary(self) -> Dictionary:
@@ -140,7 +162,7 @@ class AttributeDataModule(L.LightningDataModule):
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the source's splits; "train" and "validation" are among them."""
-        return self.source.annotations.splits
+        return self.annotations.splits
 
     @property
     def test_splits(self) -> tuple[str, ...]:
@@ -148,13 +170,16 @@ class AttributeDataModule(L.LightningDataModule):
         return tuple(
             split
             for split in self.splits
-            if split not in _NEEDED and len(self._speaking(split, self.attribute))
+            if split not in NEEDED and len(self._speaking(split, self.attribute))
         )
 
     def templates(self, attribute: str) -> tuple[str, ...]:
-        """The prompt templates of an attribute, chosen by how captions use its values."""
-        values = self.dictionary.attribute(attribute).values
-        return templates_for((value.text, text) for value in values for text in value.examples)
+        """The prompt templates of an attribute: its own, or chosen by how captions use values."""
+        entry = self.dictionary.attribute(attribute)
+        values = entry.values
+        return entry.templates or templates_for(
+            (value.text, text) for value in values for text in value.examples
+        )
 
     def prompts(self, attribute: str) -> list[list[str]]:
         """Prompts of each value: V lists, one text a template."""
@@ -169,8 +194,8 @@ class AttributeDataModule(L.LightningDataModule):
         """
         if attribute not in self._labels:
             entry = self.dictionary.attribute(attribute)
-            self._labels[attribute] = self.source.annotations.labels(
-                attribute, entry.texts, exclusive=entry.exclusive
+            self._labels[attribute] = self.annotations.labels(
+                attribute, entry.texts, exclusive=entry.exclusive, min_weight=self.min_weight
             )
         return self._labels[attribute]
 
@@ -187,11 +212,11 @@ class AttributeDataModule(L.LightningDataModule):
         attribute = attribute or self.attribute
         members = self._speaking(split, attribute)
         if len(members) == 0:
-            annotated = self.source.annotations.attributes
+            annotated = self.annotations.attributes
             both = [name for name in annotated if name in self.dictionary.names]
             raise InputError(
                 f"expected images of the split {split!r} annotated with values of {attribute!r}, "
-                f"got none of {len(self.source.annotations.members(split))}. The source annotates: "
+                f"got none of {len(self.annotations.members(split))}. The source annotates: "
                 f"{', '.join(annotated)}; the dictionary holds of these: "
                 f"{', '.join(both) or 'none'}. Choose one of both, or rename the attribute in the "
                 "annotations."
@@ -254,24 +279,8 @@ class AttributeDataModule(L.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _speaking(self, split: str, attribute: str) -> NDArray[np.int64]:
-        members = self.source.annotations.members(split)
+        members = self.annotations.members(split)
         return np.asarray(members[self.labels(attribute).known[members].any(axis=1)])
-
-    def _check(self, dictionary: Dictionary, source: Source, path: Path) -> None:
-        splits = source.annotations.splits
-        if missing := [split for split in _NEEDED if split not in splits]:
-            raise InputError(
-                f"expected the splits train and validation in {source.root}, got "
-                f"{', '.join(splits)}: {missing[0]} is missing. Name it in the split column."
-            )
-        captions = sha256_json(source.captions("train"))
-        if dictionary.data_hash != captions:
-            out = f" ARGS=--out={path}" if self.dictionary_path else ""
-            raise InputError(
-                f"expected a dictionary of the captions in {source.root} ({captions[:12]}), {path} "
-                f"is of others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
-                f"DATA={self.source_name}{f' ROOT={self.root}' if self.root else ''}{out}"
-            )
 
 
 def _at_least(name: str, value: int, least: int) -> None:

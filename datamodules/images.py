@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Pixels = NDArray[np.uint8]
+Boxes = NDArray[np.float64]
+
+_AHEAD = 16  # pictures a thread that may wait to be written
 
 
 def decode(path: Path, size: int) -> Pixels:
@@ -33,11 +37,33 @@ def decode(path: Path, size: int) -> Pixels:
     Raises:
         InputError: if the file is missing or is not a whole picture.
     """
+    return np.asarray(decode_boxes(path, size, np.zeros((1, 4)))[0])
+
+
+def decode_boxes(path: Path, size: int, boxes: Boxes) -> Pixels:
+    """Parts of one picture, which is decoded once: uint8 (n, size, size, 3).
+
+    A box is grown to a square around its centre, as far as the picture reaches, so that nothing of
+    it is cut off and nothing is distorted.
+
+    Args:
+        path: the file.
+        size: side of the output in pixels.
+        boxes: (n, 4), each x, y, width, height in pixels of the upright picture; zeros for all of
+            it. What reaches over the border is cut off.
+
+    Raises:
+        InputError: if the file is missing or is not a whole picture, or a box lies outside.
+    """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(_square(_rgb(ImageOps.exif_transpose(picture)), size))
+            whole = _rgb(ImageOps.exif_transpose(picture))
+            parts = [whole.crop(_around(box, whole.size, path)) for box in boxes.tolist()]
+            return np.stack([np.asarray(square(part, size)) for part in parts])
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(
             f"expected an image at {path}, found no such file. Put it there, or remove its rows "
@@ -50,21 +76,31 @@ def decode(path: Path, size: int) -> Pixels:
         ) from None
 
 
-def cached(paths: Sequence[Path], size: int, folder: Path) -> Pixels:
+def cached(paths: Sequence[Path], size: int, folder: Path, *, boxes: Boxes | None = None) -> Pixels:
     """All pictures, uint8 (N, size, size, 3), memory-mapped; decoded on the first call.
 
-    The cache's name carries the size and the files' paths, lengths and times, so a changed file is
-    decoded anew. Of several processes that ask at once, one decodes and the others wait.
+    The cache's name carries the size, the boxes and the files' paths, lengths and times, so a
+    changed file is decoded anew. Of several processes that ask at once, one decodes and the others
+    wait.
+
+    Args:
+        paths: the file of each item, N; one that comes several times in a row is decoded once.
+        size: side of the output in pixels.
+        folder: where caches lie.
+        boxes: (N, 4), see `decode_boxes`; None for whole pictures.
 
     Raises:
         InputError: if a picture is missing or broken, or the cache cannot be written.
     """
-    file = folder / f"images-{size}-{_stamp(paths)}.npy"
+    if boxes is None:
+        boxes = np.zeros((len(paths), 4))
+    file = folder / f"images-{size}-{_stamp(paths, boxes)}.npy"
     if not file.exists():
         with locked(file):
             if not file.exists():
                 shape = (len(paths), size, size, 3)
-                write_pixels(file, _decoded(paths, size), shape, name="decoding images")
+                blocks = _decoded(paths, size, boxes)
+                write_pixels(file, blocks, shape, name="decoding images")
     return mapped(file)
 
 
@@ -104,11 +140,18 @@ def write_pixels(
         partial.unlink(missing_ok=True)
 
 
-def _decoded(paths: Sequence[Path], size: int) -> Iterator[Pixels]:
-    """Each picture as a block of one, decoded by as many threads as there are processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+def _decoded(paths: Sequence[Path], size: int, boxes: Boxes) -> Iterator[Pixels]:
+    """Each picture's items as a block, decoded by as many threads as there are processors."""
+    starts = [row for row in range(len(paths)) if row == 0 or paths[row] != paths[row - 1]]
+    runs = list(pairwise([*starts, len(paths)]))
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            yield from pool.map(lambda path: decode(path, size)[None], paths)
+            for first in range(0, len(runs), _AHEAD * threads):  # else all of them would pile up
+                yield from pool.map(
+                    lambda run: decode_boxes(paths[run[0]], size, boxes[run[0] : run[1]]),
+                    runs[first : first + _AHEAD * threads],
+                )
         finally:  # after a broken picture, do not decode the others first
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -120,7 +163,7 @@ def _rgb(picture: Image) -> Image:
     return picture.convert("RGB")
 
 
-def _square(picture: Image, size: int) -> Image:
+def square(picture: Image, size: int) -> Image:
     """Resized and cropped by the steps and roundings of open_clip, which the models know."""
     from PIL import Image
 
@@ -131,9 +174,30 @@ def _square(picture: Image, size: int) -> Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def _stamp(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
+def _around(box: list[float], size: tuple[int, int], path: Path) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a square around a box, within a picture of this size."""
+    if not any(box):
+        return 0, 0, *size
+    x, y, width, height = box
+    if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        raise InputError(
+            f"expected boxes inside the image {path} of {size[0]} x {size[1]} pixels, got x {x:g}, "
+            f"y {y:g}, width {width:g}, height {height:g}. Correct the box, or check that the "
+            "annotations belong to these images."
+        )
+    edges = []
+    for start, length, limit in ((x, width, size[0]), (y, height, size[1])):
+        low, high = max(0.0, start), min(float(limit), start + length)
+        side = min(max(width, height), float(limit))
+        first = min(max(0.0, (low + high - side) / 2), limit - side)
+        edges.append((int(first), max(int(first) + 1, round(first + side))))
+    (left, right), (top, bottom) = edges
+    return left, top, right, bottom
+
+
+def _stamp(paths: Sequence[Path], boxes: Boxes) -> str:
+    digest = hashlib.sha256(boxes.tobytes() if boxes.any() else b"")
+    for path in dict.fromkeys(paths):
         try:
             status = path.stat()
         except OSError:

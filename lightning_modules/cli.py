@@ -242,6 +242,7 @@ def delta_card(
             "information": "labelled training split",
             "objective": model.objective,
             "towers": model.lora.towers,
+            "split": data.split_hash,
         },
         seed=seed,
         metrics=card_metrics(rows, data.attribute),  # type: ignore[arg-type]

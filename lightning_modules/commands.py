@@ -74,6 +74,7 @@ def _add(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     if name != "export":
         sub.add_argument("--root", type=Path, help="folder of the data set")
         sub.add_argument("--dictionary", type=Path, help="file of the dictionary")
+        sub.add_argument("--split", type=Path, help="file of a split to use for the source's own")
     sub.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return sub
 
@@ -102,8 +103,8 @@ def measure(delta: Delta, backbone: Backbone, data: AttributeDataModule) -> list
 def _evaluate(args: argparse.Namespace) -> int:
     data = _data(args.attribute, args.source, args)
     backbone = load_backbone(args.backbone, args.pretrained or "")
-    folder = delta_folder(backbone.name, args.source, args.attribute, args.deltas)
-    title = f"{args.attribute} on {args.source}, {backbone.name}"
+    folder = delta_folder(backbone.name, args.source, data.attribute, args.deltas)
+    title = f"{data.attribute} on {args.source}, {backbone.name}"
     if (folder / CARD_NAME).is_file():
         rows = measure(load_delta(folder, backbone=backbone), backbone, data)
         report(rows, title, {"delta": str(folder)}, as_json=args.json)
@@ -117,7 +118,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         _log.info(
             "no delta in %s yet; train it with: make train ATTR=%s",
             folder,
-            shlex.quote(args.attribute),
+            shlex.quote(data.attribute),
         )
     return 0
 
@@ -129,11 +130,13 @@ def _verify(args: argparse.Namespace) -> int:
     for what, claimed, found in (
         ("data", card.data_hash, data.source.data_hash),
         ("dictionary", card.dictionary_hash, data.dictionary.hash),
+        ("split", str(card.protocol.get("split", "official")), data.split_hash),
     ):
         if claimed != found:
             raise InputError(
                 f"{args.delta}: expected the {what} it was measured on ({claimed[:12]}), got "
-                f"{found[:12]}. Point --root and --dictionary to them, or train the delta again."
+                f"{found[:12]}. Point --root, --dictionary and --split to them, or train the delta "
+                "again."
             )
     rows = measure(delta, backbone, data)
     broken = broken_claims(card.metrics, card_metrics(rows, card.attribute), args.tolerance)
@@ -182,7 +185,9 @@ def broken_claims(claimed: Claims, found: Claims, tolerance: float) -> list[str]
 
 
 def _data(attribute: str, source: str, args: argparse.Namespace) -> AttributeDataModule:
-    data = AttributeDataModule(attribute, source=source, root=args.root, dictionary=args.dictionary)
+    data = AttributeDataModule(
+        attribute, source=source, root=args.root, dictionary=args.dictionary, split=args.split
+    )
     data.prepare_data()
     data.setup()
     return data

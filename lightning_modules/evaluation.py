@@ -49,7 +49,7 @@ def evaluate(
     device = clip.scale.device
     rows = []
     for split in ("validation", *data.test_splits):
-        members = data.source.annotations.members(split)
+        members = data.annotations.members(split)
         base_ND, adapted_ND = (
             embed(encode, data, members, device=device, text=f"{split}, {model}").cpu()
             for model, encode in (("base", clip.encode_base), ("adapted", clip.encode_image))

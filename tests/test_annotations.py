@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.annotations import Annotation, Annotations, csv_text, read_csv
+from datamodules.annotations import Annotation, Builder, annotations_of, csv_text, read_csv
 from datamodules.errors import InputError
 
 HEADER = "image,split,attribute,value,label,weight\n"
@@ -88,7 +88,7 @@ def test_images_and_splits_keep_the_order_of_the_file(path):
 
 # --- what is known --------------------------------------------------------------------------------
 
-TABLE = Annotations.of(
+TABLE = annotations_of(
     [
         Annotation("a", "train", "color", "red"),
         Annotation("a", "train", "color", "blue", 0),
@@ -128,7 +128,7 @@ def test_weights_are_those_of_the_rows_that_count():
 def test_the_largest_weight_of_an_image_counts_in_any_order():
     rows = [Annotation("a", "train", "color", v, 1, w) for v, w in (("red", 0.2), ("blue", 0.7))]
     for order in (rows, rows[::-1]):
-        labels = Annotations.of(order).labels("color", ("red", "blue"), exclusive=False)
+        labels = annotations_of(order).labels("color", ("red", "blue"), exclusive=False)
         assert labels.weight.tolist() == pytest.approx([0.7])
 
 
@@ -139,7 +139,7 @@ def test_an_attribute_nobody_annotated_is_unknown():
 
 
 def test_values_without_letters_are_told_apart():
-    table = Annotations.of(
+    table = annotations_of(
         [
             Annotation("a", "train", "sign", "+"),
             Annotation("b", "train", "sign", "-"),
@@ -152,7 +152,7 @@ def test_values_without_letters_are_told_apart():
 
 @given(st.permutations(range(len(TABLE.rows))), st.booleans())
 def test_labels_do_not_depend_on_the_order_of_rows(order, exclusive):
-    shuffled = Annotations.of([TABLE.rows[i] for i in order])
+    shuffled = annotations_of([TABLE.rows[i] for i in order])
     one = TABLE.labels("color", VALUES, exclusive=exclusive)
     other = shuffled.labels("color", VALUES, exclusive=exclusive)
     at = [shuffled.images.index(image) for image in TABLE.images]
@@ -266,10 +266,71 @@ def test_a_header_alone_is_not_enough(path):
 def test_rows_from_a_program_may_contradict_each_other_as_little():
     rows = [Annotation("a", "train", "color", "red", label) for label in (1, 0)]
     with pytest.raises(InputError, match=r"^image 'a' has label 1 and label 0 for color 'red'"):
-        Annotations.of(rows)
+        annotations_of(rows)
 
 
 def test_an_unknown_label_contradicts_nothing():
     rows = [Annotation("a", "train", "color", "red", label) for label in (1, -1, 1)]
-    labels = Annotations.of(rows).labels("color", ("red",), exclusive=False)
+    labels = annotations_of(rows).labels("color", ("red",), exclusive=False)
     assert labels.label.tolist() == [[1]]
+
+
+# --- items: boxes and objects ---------------------------------------------------------------------
+
+
+def test_boxes_and_objects_of_one_image_are_items_of_their_own(path):
+    table = read(
+        path,
+        "image,split,attribute,value,object,box\n"
+        "a,train,color,red,car,1 2 30 40\n"
+        "a,train,color,blue,sky,\n"
+        "a,train,shape,long,car,1 2 30 40\n",
+    )
+    assert table.images == ("a", "a")
+    assert table.objects == ("car", "sky")
+    assert table.boxes.tolist() == [[1, 2, 30, 40], [0, 0, 0, 0]]
+    assert table.images_of("train") == ("a",)
+    labels = table.labels("color", ("red", "blue"), exclusive=True)
+    assert labels.label.tolist() == [[1, 0], [0, 1]]
+    assert csv_text(table.rows).splitlines()[1] == "a,train,color,red,1,1,car,1 2 30 40"
+
+
+@pytest.mark.parametrize(
+    "box", ["1 2 3", "1 2 0 4", "1 2 3 -4", "1 2 nan 4", "a b c d", "1 2 inf 4"]
+)
+def test_a_box_that_is_none_is_named_with_its_line(path, box):
+    assert message(path, f"image,split,attribute,value,box\na,train,color,red,{box}\n") == (
+        f"{path}, line 2: expected a box as 'x y width height' in pixels, with a width and a "
+        f"height above 0, got {box!r}. Correct the row."
+    )
+
+
+def test_values_shown_come_with_their_counts():
+    assert TABLE.shown("color") == {"red": 1, "Dark-Grey": 1, "mauve": 1}
+    rows = [Annotation(image, "train", "c", value) for image, value in ("ax", "by", "cy")]
+    assert annotations_of(rows).shown("c") == {"y": 2, "x": 1}
+    assert annotations_of(rows).shown("c", "test") == {}
+
+
+def test_rows_of_little_weight_can_count_as_unknown():
+    labels = TABLE.labels("color", VALUES, exclusive=False, min_weight=0.5)
+    assert labels.known.any(axis=1).tolist() == [True, True, False, False, False, False]
+
+
+def test_images_can_be_put_into_other_splits():
+    table = TABLE.with_splits({"a": "test", "c": "train"})
+    assert table.splits == ("test", "train")
+    assert table.members("test").tolist() == [0]
+    assert table.members("train").tolist() == [2]
+    assert TABLE.splits == ("train",)
+
+
+def test_an_image_without_rows_is_an_item_too():
+    builder = Builder()
+    builder.item("a", "train")
+    builder.add("b", "test", "color", "red")
+    table = builder.table()
+    assert (table.images, len(table.rows)) == (("a", "b"), 1)
+    builder.add("a", "test", "color", "red")
+    with pytest.raises(InputError, match=r"^image 'a' is in the splits 'train' and 'test'"):
+        builder.table()

@@ -12,10 +12,10 @@ from datamodules import attribute as module
 from datamodules.annotations import Annotations
 from datamodules.attribute import AttributeDataModule
 from datamodules.dictionary import Attribute, Dictionary, Value
+from datamodules.dictionary.given import words_hash
 from datamodules.errors import InputError
-from datamodules.files import sha256_json
 from datamodules.prompts import ADJECTIVE, NOUN
-from datamodules.sources import load_source
+from datamodules.sources import SOURCES, load_source
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.source import Glyphs, write
 from datamodules.sources.glyphs.world import ATTRIBUTES, sample
@@ -30,7 +30,7 @@ def entry(name, values, *, exclusive=True):
 
 
 def save_dictionary(path, source, attributes, *, name=None, data_hash=None):
-    data_hash = data_hash or sha256_json(source.captions("train"))
+    data_hash = data_hash or words_hash(source)
     Dictionary(name or source.name, data_hash, tuple(attributes)).save(path)
     return path
 
@@ -185,9 +185,9 @@ def test_labels_are_computed_once(make, monkeypatch):
     calls = []
     original = Annotations.labels
 
-    def counted(self, attribute, values, *, exclusive):
+    def counted(self, attribute, values, **options):
         calls.append(attribute)
-        return original(self, attribute, values, exclusive=exclusive)
+        return original(self, attribute, values, **options)
 
     monkeypatch.setattr(Annotations, "labels", counted)
     data = make()
@@ -337,7 +337,7 @@ def test_a_dictionary_of_another_source_is_refused(make, glyphs, tmp_path):
 def test_a_dictionary_of_other_captions_is_refused(make, glyphs, tmp_path):
     source = Glyphs.open(glyphs.root)
     path = save_dictionary(tmp_path / "d.json", source, [], data_hash="0123456789abcdef")
-    hash_ = sha256_json(source.captions("train"))
+    hash_ = words_hash(source)
     assert message(make, dictionary=path) == (
         f"expected a dictionary of the captions in {glyphs.root} ({hash_[:12]}), {path} is of "
         f"others (0123456789ab). Build it with: make dictionary DATA=glyphs ROOT={glyphs.root} "
@@ -360,6 +360,6 @@ def test_a_broken_image_is_named_before_training(folder, tmp_path):
 
 
 def test_an_unknown_source_is_refused():
-    assert message(AttributeDataModule("color", source="imagenet").prepare_data).startswith(
-        "expected a data set among folder, glyphs, got 'imagenet'."
+    assert message(AttributeDataModule("color", source="birds").prepare_data).startswith(
+        f"expected a data set among {', '.join(SOURCES)}, got 'birds'."
     )

@@ -12,8 +12,8 @@ from PIL import Image
 
 from datamodules import files
 from datamodules.dictionary import Attribute, Dictionary, Value
-from datamodules.files import sha256_json
-from datamodules.sources import load_source
+from datamodules.dictionary.given import words_hash
+from datamodules.sources import SOURCES, load_source
 from lightning_modules.arguments import one_line
 from lightning_modules.failures import explain
 
@@ -97,7 +97,7 @@ def test_several_lines_of_the_parser_become_one():
         (("--model.lora_dropout=1",), "lora_dropout is 1.0, expected a share in [0, 1)."),
         (("--model.blocks=first",), 'blocks is \'first\', expected "all" or "last:k"'),
         (("--data.batch_size=0",), "--data.batch_size is 0, expected at least 1."),
-        (("--data.source=cubs",), "expected a data set among folder, glyphs, got 'cubs'."),
+        (("--data.source=cubs",), f"expected a data set among {', '.join(SOURCES)}, got 'cubs'."),
     ],
 )
 def test_values_out_of_range_say_what_was_expected(words, text, refused):
@@ -188,9 +188,9 @@ def own_images(tmp_path):
             lines.append(f"{name},{split},color,{value}")
     (folder / "annotations.csv").write_text("\n".join(lines) + "\n")
     entries = tuple(Value(v, v, 6, examples=(f"a {v} thing",)) for v in ("red", "blue"))
-    captions = load_source("folder", folder).captions("train")
+    words = words_hash(load_source("folder", folder))
     attributes = (Attribute("color", entries, exclusive=True),)
-    Dictionary("folder", sha256_json(captions), attributes).save(tmp_path / "own.json")
+    Dictionary("folder", words, attributes).save(tmp_path / "own.json")
     return folder
 
 

@@ -127,7 +127,7 @@ def test_other_schema_says_expected_and_got(text, got, tmp_path):
     path.write_text(text)
     with pytest.raises(
         InputError,
-        match=rf"expected schema 'aspectra\.dictionary/1' in .*, got {got}\. Build it: make dict",
+        match=rf"expected schema 'aspectra\.dictionary/2' in .*, got {got}\. Build it: make dict",
     ):
         Dictionary.load(path)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from datamodules.dictionary import build_dictionary
 from datamodules.errors import InputError
-from datamodules.sources import load_source
+from datamodules.sources import SOURCES, load_source
 from datamodules.sources.folder import Folder
 
 ROWS = """image,split,attribute,value
@@ -46,17 +46,12 @@ def test_images_come_in_the_order_of_the_annotations(root, tmp_path):
     assert len(list((tmp_path / "artifacts/data/folder").glob("[!.]*"))) == 1
 
 
-def test_without_captions_values_are_what_is_said(root):
+def test_without_captions_the_annotations_state_the_types(root):
     source = Folder.open(root)
-    assert source.captions("train") == [["red", "star"], ["dark blue"]]
-    assert source.captions("validation") == [["red"]]
-
-
-def test_values_that_are_not_shown_are_not_said(root):
-    (root / "annotations.csv").write_text(
-        "image,split,attribute,value,label\nc.png,train,color,red,0\nc.png,train,color,blue,1\n"
-    )
-    assert Folder.open(root).captions("train") == [["blue"]]
+    assert source.states_types
+    assert source.captions("train") == [[], []]
+    (root / "captions.csv").write_text(CAPTIONS)
+    assert not Folder.open(root).states_types
 
 
 def test_captions_go_to_their_images(root):
@@ -95,10 +90,12 @@ def test_other_data_has_another_hash(root):
 
 def test_an_unknown_source_lists_the_known_ones():
     with pytest.raises(InputError) as caught:
-        load_source("imagenet")
+        load_source("imagenets")
+    known = ", ".join(SOURCES)
+    assert {"folder", "glyphs"} <= set(SOURCES)
     assert str(caught.value) == (
-        "expected a data set among folder, glyphs, got 'imagenet'. Set DATA=... (or --data.source) "
-        "to one of them."
+        f"expected a data set among {known}, got 'imagenets'. Set DATA=... (or --data.source) to "
+        "one of them."
     )
 
 
@@ -106,8 +103,8 @@ def test_a_folder_source_needs_its_root():
     with pytest.raises(InputError) as caught:
         load_source("folder")
     assert str(caught.value) == (
-        "DATA=folder needs the folder that holds annotations.csv, got none. Add "
-        "ROOT=path/to/folder."
+        "DATA=folder needs the folder of your own images, got none. Add ROOT=path/to/folder. It "
+        "holds annotations.csv (image, split, attribute, value) and the images named there."
     )
 
 

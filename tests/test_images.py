@@ -14,7 +14,7 @@ from PIL import Image
 
 from datamodules import images
 from datamodules.errors import InputError
-from datamodules.images import cached, decode, write_pixels
+from datamodules.images import cached, decode, decode_boxes, write_pixels
 
 ROOT = Path(__file__).parents[1]
 ORIENTATION = 0x0112
@@ -165,15 +165,15 @@ def test_a_broken_picture_leaves_no_cache(paths, tmp_path):
 
 
 def decode_slowly(paths, folder, log, number):
-    original = images.decode
+    original = images.decode_boxes
 
-    def slow(path, size):
+    def slow(path, size, boxes):
         with log.open("a") as stream:
             stream.write(f"{number} {path.name}\n")
         time.sleep(0.02)
-        return original(path, size)
+        return original(path, size, boxes)
 
-    images.decode = slow
+    images.decode_boxes = slow
     cached(paths, 6, folder)
 
 
@@ -221,3 +221,62 @@ def test_blocks_become_one_array(tmp_path):
     write_pixels(tmp_path / "a.npy", [whole[:3], whole[3:]], whole.shape, name="writing")
     assert np.array_equal(np.load(tmp_path / "a.npy"), whole)
     assert os.listdir(tmp_path) == ["a.npy"]
+
+
+# --- boxes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chart(tmp_path):
+    """A picture of 40 x 20 whose red is the column and whose green is the row."""
+    row, column = np.mgrid[:20, :40]
+    pixels = np.stack([column, row, 0 * row], axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "chart.png")
+    return tmp_path / "chart.png"
+
+
+@pytest.mark.parametrize(
+    ("box", "left", "top", "side"),
+    [
+        ((10, 5, 8, 8), 10, 5, 8),
+        ((10, 5, 8, 4), 10, 3, 8),  # grown to a square around its centre
+        ((0, 0, 8, 2), 0, 0, 8),  # moved inside at the border
+        ((36, 16, 8, 8), 32, 12, 8),  # what reaches over the border is cut off
+    ],
+)
+def test_a_box_is_cut_out_as_the_square_around_it(chart, box, left, top, side):
+    part = decode_boxes(chart, side, np.array([box], float))[0]
+    assert part[0, 0].tolist() == [left, top, 0]
+    assert part[-1, -1].tolist() == [left + side - 1, top + side - 1, 0]
+
+
+def test_boxes_of_one_picture_are_cut_from_one_decoding(chart, tmp_path, monkeypatch):
+    opened = []
+    original = Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or original(path))
+    boxes = np.array([(0, 0, 8, 8), (20, 0, 8, 8), (0, 0, 0, 0)], float)
+    pixels = cached([chart] * 3, 8, tmp_path / "cache", boxes=boxes)
+    assert opened == [chart]
+    assert pixels[:, 0, 0, 0].tolist() == [
+        0,
+        20,
+        11,
+    ]  # the centre of the whole picture begins at 10
+
+
+def test_other_boxes_are_another_cache(chart, tmp_path):
+    one = cached([chart], 8, tmp_path / "cache", boxes=np.array([(0.0, 0, 8, 8)]))
+    other = cached([chart], 8, tmp_path / "cache", boxes=np.array([(20.0, 0, 8, 8)]))
+    assert one[0, 0, 0, 0] != other[0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("box", [(40, 0, 5, 5), (0, 20, 5, 5), (-9, 0, 9, 5), (0, -9, 5, 9)])
+def test_a_box_outside_the_picture_is_named(chart, box):
+    with pytest.raises(InputError) as caught:
+        decode_boxes(chart, 8, np.array([box], float))
+    x, y, width, height = box
+    assert str(caught.value) == (
+        f"expected boxes inside the image {chart} of 40 x 20 pixels, got x {x}, y {y}, width "
+        f"{width}, height {height}. Correct the box, or check that the annotations belong to "
+        "these images."
+    )

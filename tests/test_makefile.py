@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 TARGETS = {
     "help", "install", "doctor", "lock", "base", "dictionary", "train", "train-all", "evaluate",
     "verify", "test", "test-gpu", "test-ddp", "lint", "format", "types", "layers", "check", "bench",
-    "bench-gpu",     "tensorboard", "clean", "experiment",
+    "bench-gpu", "prepare", "split", "tensorboard", "clean", "experiment",
 }  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datamodules.dictionary.schema import Dictionary, Mode
-from datamodules.files import sha256_json
 from datamodules.names import safe_name
 
 if TYPE_CHECKING:
@@ -114,6 +113,9 @@ def build_file(
 ) -> tuple[Dictionary, Path]:
     """Build and write a source's dictionary and its page, with progress on stderr.
 
+    A source that states its types is taken at its word; from any other, types are found in the
+    captions of the training split.
+
     Returns:
         The dictionary, and the path of the page beside it.
     """
@@ -122,12 +124,20 @@ def build_file(
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from datamodules.dictionary.build import STAGES, build
+    from datamodules.dictionary.given import stated, words_hash
     from datamodules.dictionary.report import write_report
     from datamodules.dictionary.settings import Settings, load_types
     from datamodules.sources import load_source
 
+    opened = load_source(source, root)
+    page = path.with_suffix(".report.html")
+    if opened.states_types:
+        dictionary = stated(opened)
+        dictionary.save(path)
+        write_report(dictionary, page)
+        return dictionary, page
     settings = Settings(mode=mode, types=load_types(types))
-    captions = load_source(source, root).captions("train")
+    captions = opened.captions("train")
     columns = (
         *Progress.get_default_columns()[:2],
         TextColumn("{task.completed}/{task.total} stages"),
@@ -142,12 +152,11 @@ def build_file(
         dictionary = build(
             source,
             captions,
-            data_hash=sha256_json(captions),
+            data_hash=words_hash(opened),
             seed=seed,
             settings=settings,
             on_stage=on_stage,
         )
-    page = path.with_suffix(".report.html")
     dictionary.save(path)
     write_report(dictionary, page)
     if not dictionary.scores["captions_compared"]:

@@ -17,7 +17,7 @@ from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_json, write_json
 from datamodules.normalize import normalize
 
-SCHEMA = "aspectra.dictionary/1"
+SCHEMA = "aspectra.dictionary/2"
 Mode = Literal["anchored", "hdbscan"]
 
 
@@ -32,7 +32,8 @@ class Value:
         forms: every spelling found, most frequent first.
         score: likeness to the attribute's seed words, a cosine from -1 to 1.
         margin: lead of that score over the next attribute's.
-        evidence: "seed" (given), "anchor" (near the seeds) or "cluster" (HDBSCAN put it with them).
+        evidence: "seed" (a seed word), "anchor" (near the seeds), "cluster" (HDBSCAN put it with
+            them) or "given" (the source states it).
         cluster: its HDBSCAN group inside the attribute; -1 is noise.
         examples: two captions that mention it.
     """
@@ -56,8 +57,10 @@ class Attribute:
         name: display name; use `datamodules.names.safe_name` for paths.
         values: the values.
         exclusive: True when the captions never give one image two of the values.
-        overlap: how often two values share an image, over the rate expected of independent words.
         selected: whether an adapter is trained for it.
+        overlap: how often two values share an image, over the rate expected of independent words;
+            where the source states the values, the share of its images that show two.
+        templates: prompts with a place for the value; none leaves the choice to the examples.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Attribute:
     exclusive: bool = False
     selected: bool = True
     overlap: float = 0.0
+    templates: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -205,7 +209,9 @@ class Dictionary:
         return tuple(attribute.name for attribute in self.attributes if attribute.selected)
 
     def attribute(self, name: str) -> Attribute:
-        """The attribute called `name`, selected or not.
+        """The attribute called `name`, selected or not; or the only one that ends in it.
+
+        "color" stands for "hair color" where there is no other color.
 
         Raises:
             InputError: if there is none; the message lists the known names.
@@ -213,6 +219,9 @@ class Dictionary:
         for attribute in self.attributes:
             if attribute.name == name:
                 return attribute
+        ending = [each for each in self.attributes if each.name.endswith(f" {name}")]
+        if len(ending) == 1:
+            return ending[0]
         known = ", ".join(entry.name for entry in self.attributes) or "none"
         raise InputError(
             f"expected an attribute of the {self.source} dictionary, got {name!r}. Known "

@@ -5,7 +5,6 @@ Shape letters: C candidate words, D features.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from datamodules.dictionary.collect import Corpus
 from datamodules.dictionary.evidence import Array, overlap
 from datamodules.dictionary.schema import AnchorType, Attribute, Unassigned, Value
 from datamodules.dictionary.settings import Settings
+from datamodules.dictionary.word_id import word_id
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,3 @@ def _reason(
     if typed.score_C[number] < settings.min_score:
         return "far from every seed", nearest
     return "between two attributes", nearest
-
-
-def word_id(word: str) -> str:
-    """A name for a word that survives rebuilds: it depends on its normalised spelling alone."""
-    return "v_" + hashlib.sha256(word.encode()).hexdigest()[:8]

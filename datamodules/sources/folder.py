@@ -1,22 +1,32 @@
 """A user's own images: `ROOT/annotations.csv` beside the image files it names.
 
-The columns are those of `datamodules.annotations`. Captions are optional: `ROOT/captions.csv` with
-the columns image and caption, one row a caption. Without that file, every annotated value is read
-as a caption of one word.
+The columns are those of `datamodules.annotations.csv_file`. Captions are optional:
+`ROOT/captions.csv` with the columns image and caption, one row a caption: the dictionary is then
+found in them. Without that file, it holds the annotated attributes and values as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.annotations import Annotations, read_csv
 from datamodules.errors import InputError
 from datamodules.files import sha256_file, sha256_json
 from datamodules.images import Pixels, cached
+from datamodules.sources.about import About, Files
 from datamodules.tables import read_table
 
+ABOUT = About(
+    name="folder",
+    title="your own images",
+    homepage="",
+    licence="yours",
+    citation="",
+    get="It holds annotations.csv (image, split, attribute, value) and the images named there.",
+    files=(Files("annotations.csv", 1, "annotations"), Files("captions.csv", 1, "captions", False)),
+)
 ANNOTATIONS, CAPTIONS = "annotations.csv", "captions.csv"
 CACHE = Path("artifacts/data/folder")
 
@@ -29,48 +39,47 @@ class Folder:
     annotations: Annotations
     data_hash: str
     name: str = "folder"
+    templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def states_types(self) -> bool:
+        """True where there are no captions to find the attributes in."""
+        return not (self.root / CAPTIONS).is_file()
 
     @classmethod
-    def open(cls, root: Path | None) -> Folder:
+    def open(cls, root: Path) -> Folder:
         """Read the annotations.
 
         Raises:
-            InputError: if there is no root, or the file is missing, broken or empty.
+            InputError: if the file is missing, broken or empty.
         """
-        if root is None:
-            raise InputError(
-                f"DATA=folder needs the folder that holds {ANNOTATIONS}, got none. Add "
-                "ROOT=path/to/folder."
-            )
-        root = root.expanduser()
         annotations = read_csv(root / ANNOTATIONS)
         texts = [path for name in (ANNOTATIONS, CAPTIONS) if (path := root / name).is_file()]
         # Lengths stand for contents: hashing gigabytes of pictures would delay every start.
-        sizes = [_size(root / image) for image in annotations.images]
+        sizes = [_size(root / image) for image in annotations.names.images]
         return cls(root, annotations, sha256_json([[sha256_file(path) for path in texts], sizes]))
 
     def captions(self, split: str) -> list[list[str]]:
-        """The captions of each image of the split, or its values where there are none.
+        """The captions of each image of the split; empty lists where there are none.
 
         Raises:
             InputError: if a row of the captions is broken, or no row is about an annotated image.
         """
-        images = self.annotations.images
-        texts: dict[str, list[str]] = {images[i]: [] for i in self.annotations.members(split)}
+        texts: dict[str, list[str]] = {image: [] for image in self.annotations.images_of(split)}
         for image, text in self._spoken():
             if image in texts:
                 texts[image].append(text)
         return list(texts.values())
 
     def pixels(self, size: int) -> Pixels:
-        """All images, uint8 (N, size, size, 3); cached under `artifacts/data/folder`."""
-        return cached([self.root / image for image in self.annotations.images], size, CACHE)
+        """All items, uint8 (N, size, size, 3); cached under `artifacts/data/folder`."""
+        paths = [self.root / image for image in self.annotations.images]
+        return cached(paths, size, CACHE, boxes=self.annotations.boxes)
 
     def _spoken(self) -> Iterator[tuple[str, str]]:
         """Pairs of image and caption."""
-        path, annotated = self.root / CAPTIONS, set(self.annotations.images)
-        if not path.exists():
-            yield from ((row.image, row.value) for row in self.annotations.rows if row.label == 1)
+        path, annotated = self.root / CAPTIONS, set(self.annotations.names.images)
+        if not path.is_file():
             return
         other = "none"
         known = False
@@ -84,6 +93,9 @@ class Folder:
                 f"{self.annotations.images[0]!r}; {path} is about others: {other}. Write the "
                 "images' names alike in both."
             )
+
+
+open_source = Folder.open
 
 
 def _size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,7 @@ class Source(Protocol):
 
     @property
     def annotations(self) -> Annotations:
-        """Which image shows what, N images."""
+        """Which image shows what, N items."""
         ...
 
     @property
@@ -32,12 +33,25 @@ class Source(Protocol):
         """SHA-256 that tells data sets apart: other annotations, captions or images, other hash."""
         ...
 
+    @property
+    def states_types(self) -> bool:
+        """Whether the annotations say which values belong to which attribute.
+
+        Then the dictionary takes them as they are; else it finds them in the captions.
+        """
+        ...
+
+    @property
+    def templates(self) -> Mapping[str, tuple[str, ...]]:
+        """Prompt templates by attribute, where the source knows better ones than the default."""
+        ...
+
     def captions(self, split: str) -> list[list[str]]:
-        """Free sentences about each image of a split, in the order of its members."""
+        """Free sentences about each image of a split, in the order of `Annotations.images_of`."""
         ...
 
     def pixels(self, size: int) -> Pixels:
-        """All images, uint8 (N, S, S, 3); S is `size` unless the source keeps a size of its own.
+        """All items, uint8 (N, S, S, 3); S is `size` unless the source keeps a size of its own.
 
         Raises:
             InputError: if an image is missing or broken.

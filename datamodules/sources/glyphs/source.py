@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from datamodules.files import (
     write_text,
 )
 from datamodules.images import Pixels, mapped, write_pixels
+from datamodules.sources.about import About
 from datamodules.sources.glyphs.captions import captions
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.world import ATTRIBUTES, IMAGE_SIZE, Scenes, sample
@@ -40,6 +41,16 @@ _FILES = ("annotations.csv", "captions.jsonl", "images.npy")
 _BLOCK = 512  # images drawn between two writes
 
 
+ABOUT = About(
+    name="glyphs",
+    title="Glyphs",
+    homepage="",
+    licence="drawn here, Apache-2.0",
+    citation="",
+    get="It is drawn when it is first asked for.",
+)
+
+
 @dataclass(frozen=True)
 class Glyphs:
     """A folder of drawn images; the attributes are those of `Source`."""
@@ -48,6 +59,8 @@ class Glyphs:
     annotations: Annotations
     data_hash: str
     name: str = "glyphs"
+    states_types: bool = False  # the attributes are to be found in the captions
+    templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: Path | None = None) -> Glyphs:
@@ -56,7 +69,7 @@ class Glyphs:
         Raises:
             InputError: if the folder holds something else, or a file is not what was drawn.
         """
-        root = (root or DEFAULT_ROOT).expanduser()
+        root = root or DEFAULT_ROOT
         if _manifest(root).get("generator") != GENERATOR:
             with locked(root):
                 found = _manifest(root)  # another process may have drawn it meanwhile
@@ -76,6 +89,9 @@ class Glyphs:
     def pixels(self, size: int) -> Pixels:
         """All images, uint8 (N, 64, 64, 3), memory-mapped; resizing them is the model's part."""
         return mapped(self.root / "images.npy")
+
+
+open_source = Glyphs.open
 
 
 def write(root: Path, splits: Mapping[str, int] = SPLITS, *, seed: int = SEED) -> None:

@@ -21,6 +21,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.errors import InputError
+from lightning_modules.metrics.per_class import class_counts, mean_per_class
 
 Objective = Literal["softmax", "sigmoid", "contrastive"]
 
@@ -106,11 +107,16 @@ def average_precision(scores_BV: Tensor, label_BV: Tensor, known_BV: Tensor) -> 
 
 def _last_of_its_equals(sorted_BV: Tensor) -> Tensor:
     """Row of the last entry equal to each entry, in columns that are sorted; int64 (B, V)."""
-    row_B = torch.arange(len(sorted_BV), device=sorted_BV.device)
     is_last_BV = torch.ones_like(sorted_BV, dtype=torch.bool)
     is_last_BV[:-1] = sorted_BV[:-1] != sorted_BV[1:]
-    row_BV = torch.where(is_last_BV, row_B[:, None], len(sorted_BV))
-    return row_BV.flip(0).cummin(0).values.flip(0) if len(sorted_BV) else row_BV
+    return last_of_each(is_last_BV)
+
+
+def last_of_each(is_last_BV: Tensor) -> Tensor:
+    """Row of the first mark at or below each entry, in each column; int64 (B, V)."""
+    row_B = torch.arange(len(is_last_BV), device=is_last_BV.device)
+    row_BV = torch.where(is_last_BV, row_B[:, None], len(is_last_BV))
+    return row_BV.flip(0).cummin(0).values.flip(0) if len(is_last_BV) else row_BV
 
 
 def mean_average_precision(scores_BV: Tensor, label_BV: Tensor, known_BV: Tensor) -> Tensor:
@@ -125,12 +131,16 @@ def outcomes(predicted_BV: Tensor, label_BV: Tensor, known_BV: Tensor) -> Tensor
     return torch.stack([(case & known_BV).sum(0) for case in cases])
 
 
+def balanced_accuracies(outcomes_4V: Tensor) -> Tensor:
+    """(True positive rate + true negative rate) / 2 of each value, float64 (V,), or NaN."""
+    hit_V, miss_V, rejected_V, false_V = outcomes_4V.double()
+    rate_V: Tensor = (hit_V / (hit_V + miss_V) + rejected_V / (rejected_V + false_V)) / 2
+    return rate_V
+
+
 def balanced_accuracy(outcomes_4V: Tensor) -> Tensor:
     """Mean of (true positive rate + true negative rate) / 2 over the values that have both."""
-    hit_V, miss_V, rejected_V, false_V = outcomes_4V.double()
-    rate_V = (hit_V / (hit_V + miss_V) + rejected_V / (rejected_V + false_V)) / 2
-    mean: Tensor = rate_V.nanmean()
-    return mean.float()
+    return balanced_accuracies(outcomes_4V).nanmean().float()
 
 
 class ValueAccuracy(Metric):
@@ -156,17 +166,15 @@ class ValueAccuracy(Metric):
     def update(self, logits: Tensor, label: Tensor, known: Tensor) -> None:
         """Count a batch: logits (B, V), label (B, V), known (B, V)."""
         true_B, predicted_B = true_and_predicted(logits, label, known)
-        scored_B = true_B >= 0
-        hit_B = (true_B == predicted_B).long()
-        # scatter_add, unlike bincount, is allowed when deterministic algorithms are demanded.
-        self.totals.scatter_add_(0, true_B.clamp(min=0), scored_B.long())
-        self.hits.scatter_add_(0, true_B.clamp(min=0), hit_B * scored_B)
+        hits_V, totals_V = class_counts(true_B, true_B == predicted_B, len(self.totals))
+        self.hits += hits_V
+        self.totals += totals_V
 
     def compute(self) -> Tensor:
         """The accuracy, scalar float32; NaN before any scored image."""
         if self.average == "micro":
             return self.hits.sum() / self.totals.sum()
-        return (self.hits / self.totals).nanmean()
+        return mean_per_class(self.hits, self.totals)
 
 
 class MeanAveragePrecision(Metric):

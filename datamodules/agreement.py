@@ -1,0 +1,61 @@
+"""Do source, splits and dictionary belong together? Asked before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datamodules.annotations import Annotations
+from datamodules.dictionary import Dictionary
+from datamodules.dictionary.given import words_hash
+from datamodules.errors import InputError
+from datamodules.sources import Source
+
+NEEDED = ("train", "validation")
+
+
+def check_splits(annotations: Annotations, root: Path, split_file: Path | None) -> None:
+    """There is something to train on and something to choose by.
+
+    Args:
+        annotations: with the splits that are used.
+        root: folder of the source, for the message.
+        split_file: where the splits come from, if not from the source itself.
+
+    Raises:
+        InputError: if a split of `NEEDED` has no items.
+    """
+    splits = annotations.splits
+    if missing := [split for split in NEEDED if split not in splits]:
+        where, remedy = root, "Name it in the split column."
+        if split_file is not None:
+            where, remedy = split_file, "Make another split."
+        raise InputError(
+            f"expected the splits train and validation in {where}, got {', '.join(splits)}: "
+            f"{missing[0]} is missing. {remedy}"
+        )
+
+
+def check_dictionary(
+    dictionary: Dictionary, path: Path, source: Source, root: Path | None, *, given: bool
+) -> None:
+    """The dictionary was built from what the source says today.
+
+    Args:
+        dictionary: as loaded.
+        path: its file.
+        source: the data set.
+        root: its folder as the user named it; None for the default one.
+        given: whether the user named the file.
+
+    Raises:
+        InputError: if it was built from other captions or annotations; says how to build it.
+    """
+    words = words_hash(source)
+    if dictionary.data_hash != words:
+        what = "annotations" if source.states_types else "captions"
+        root_word, out = f" ROOT={root}" if root else "", f" ARGS=--out={path}" if given else ""
+        raise InputError(
+            f"expected a dictionary of the {what} in {source.root} ({words[:12]}), {path} is of "
+            f"others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
+            f"DATA={source.name}{root_word}{out}"
+        )

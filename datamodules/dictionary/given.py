@@ -1,0 +1,101 @@
+"""A dictionary of what a data set states itself: its attributes, their values, and nothing guessed.
+
+Where the annotations say that "red" is a color, no word vector is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from datamodules.annotations.table import spelling
+from datamodules.dictionary.schema import AnchorType, Attribute, Dictionary, Value
+from datamodules.dictionary.word_id import word_id
+from datamodules.errors import InputError
+from datamodules.files import sha256_json
+
+if TYPE_CHECKING:
+    from datamodules.annotations import Annotations
+    from datamodules.sources import Source
+
+_SPLIT = "train"
+_MAX_SHARED = 0.02  # items with two values of an attribute, of those with one: slips of annotators
+
+
+def words_hash(source: Source) -> str:
+    """SHA-256 of what this source's dictionary is built from: its captions or its annotations."""
+    if source.states_types:
+        table = source.annotations
+        return sha256_json({name: table.shown(name, _SPLIT) for name in table.attributes})
+    return sha256_json(source.captions(_SPLIT))
+
+
+def stated(source: Source, *, min_count: int = 1) -> Dictionary:
+    """The attributes of a source that states their types, from its training split.
+
+    Args:
+        source: the data set.
+        min_count: training items that must show a value.
+
+    Raises:
+        InputError: if no attribute has a value that often.
+    """
+    table = source.annotations
+    attributes = tuple(
+        attribute
+        for name in table.attributes
+        if (attribute := _attribute(source, name, min_count)).values
+    )
+    if not attributes:
+        raise InputError(
+            f"expected values that at least {min_count} training images of {source.name} show, got "
+            f"none. Its splits are: {', '.join(table.splits) or 'none'}."
+        )
+    return Dictionary(
+        source=source.name,
+        data_hash=words_hash(source),
+        attributes=attributes,
+        types=tuple(AnchorType(each.name, (), selected=each.selected) for each in attributes),
+        settings={"mode": "given", "min_count": min_count},
+        scores={"num_images": len(table.images_of(_SPLIT)), "num_captions": 0},
+    )
+
+
+def _attribute(source: Source, name: str, min_count: int) -> Attribute:
+    table = source.annotations
+    spellings = _merged(table.shown(name, _SPLIT))
+    values = tuple(
+        Value(
+            id=word_id(word), text=next(iter(forms)), count=sum(forms.values()),
+            forms=tuple(forms), score=1.0, margin=1.0, evidence="given",
+        )
+        for word, forms in spellings.items()
+        if sum(forms.values()) >= min_count
+    )  # fmt: skip
+    values = tuple(sorted(values, key=lambda value: (-value.count, value.text)))
+    shared = _shared(table, name, [value.text for value in values])
+    return Attribute(
+        name=name,
+        values=values,
+        exclusive=len(values) > 1 and shared <= _MAX_SHARED,
+        selected=bool(values),
+        overlap=round(shared, 4),
+        templates=tuple(source.templates.get(name, ())),
+    )
+
+
+def _merged(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Spellings of one word together, the commonest first."""
+    words: dict[str, dict[str, int]] = {}
+    for text, count in counts.items():
+        words.setdefault(spelling(text), {})[text] = count
+    return words
+
+
+def _shared(table: Annotations, name: str, values: list[str]) -> float:
+    """Share of the training items with a value that have another one too."""
+    labels = table.labels(name, values, exclusive=False)
+    count = labels.label[table.members(_SPLIT)].sum(axis=1, dtype=np.int64)
+    return float((count > 1).sum() / max(1, (count > 0).sum()))

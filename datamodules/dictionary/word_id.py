@@ -1,0 +1,10 @@
+"""Names of words that survive rebuilds."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def word_id(word: str) -> str:
+    """A name that depends on the normalised spelling of a word alone."""
+    return "v_" + hashlib.sha256(word.encode(errors="surrogatepass")).hexdigest()[:8]
