@@ -4,9 +4,12 @@ import functools
 import http.server
 import io
 import json
+import os
 import tarfile
 import threading
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,13 +73,22 @@ def test_what_has_no_address_cannot_be_fetched(tmp_path, capsys):
     )
 
 
+def zipped():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("inner/a.txt", "inner")
+    return stream.getvalue()
+
+
 @pytest.fixture
 def server(tmp_path):
     """A server of one archive, on this machine only."""
     folder = tmp_path / "served"
     folder.mkdir()
     with tarfile.open(folder / "set.tgz", "w:gz") as archive:
-        for name, content in (("set/annotations.csv", b"image"), ("set/a/b.txt", b"text")):
+        for name, content in (
+            ("set/annotations.csv", b"image"), ("names.txt", b"text"), ("set/more.zip", zipped()),
+        ):  # fmt: skip
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
@@ -94,14 +106,58 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_an_archive_is_fetched_checked_and_unpacked_once(server, tmp_path):
     archive, url = server
-    each = Download(url, "set.tgz", sha256_file(archive), archive.stat().st_size, strip=True)
+    each = Download(url, "set.tgz", sha256_file(archive), archive.stat().st_size)
     about = replace(about_source("folder"), downloads=(each,))
     root = tmp_path / "root"
+    for _ in range(2):
+        fetch(about, root)
+        assert (root / "set/annotations.csv").read_bytes() == b"image"
+        assert (root / "names.txt").read_bytes() == b"text"
+        assert (root / "set/inner/a.txt").read_bytes() == b"inner"
+        archive.unlink(missing_ok=True)  # what is there is not asked for again
+    assert not list(root.rglob("*.unpacking"))
+
+
+def test_unpacking_replaces_nothing(server, tmp_path):
+    _, url = server
+    about = replace(about_source("folder"), downloads=(Download(url, "set.tgz"),))
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "names.txt").write_text("mine")
+    with pytest.raises(InputError) as caught:
+        fetch(about, root)
+    assert str(caught.value) == (
+        f"expected no names.txt in {root} before set.tgz is unpacked there, found one. Nothing was "
+        "changed. Move it away, or unpack the archive by hand."
+    )
+    assert (root / "names.txt").read_text() == "mine"
+    assert not (root / "set").exists()
+    (root / "names.txt").unlink()
     fetch(about, root)
-    assert (root / "set/annotations.csv").read_bytes() == b"image"
-    assert (root / "set/a/b.txt").read_bytes() == b"text"
-    archive.unlink()  # what is there is not asked for again
+    assert (root / "set/inner/a.txt").is_file()
+
+
+def test_unpacking_goes_on_where_it_was_interrupted(server, tmp_path, monkeypatch):
+    _, url = server
+    about = replace(about_source("folder"), downloads=(Download(url, "set.tgz"),))
+    root = tmp_path / "root"
+    original = os.replace
+
+    def killed(source, target):
+        if Path(target) == root / "set":  # the second of the two moves
+            raise KeyboardInterrupt
+        original(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(about, root)
+    assert (root / "names.txt").is_file()
+    assert not (root / "set").exists()
     fetch(about, root)
+    assert (root / "names.txt").read_bytes() == b"text"
+    assert (root / "set/inner/a.txt").read_bytes() == b"inner"
+    assert not list(root.rglob("*.unpacking"))
 
 
 def test_an_archive_with_another_sum_leaves_nothing(server, tmp_path):

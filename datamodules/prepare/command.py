@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the `prepare` command; its parsed arguments go to `run`."""
@@ -77,7 +75,8 @@ def fetch(about: About, root: Path) -> None:
     Raises:
         InputError: if nothing of the data set has a public address, or a download fails.
     """
-    from datamodules.prepare import download, extract
+    from datamodules.prepare import download
+    from datamodules.prepare.unpack import is_archive, unpack_here
 
     if not about.downloads:
         raise InputError(
@@ -85,14 +84,10 @@ def fetch(about: About, root: Path) -> None:
         )
     for each in about.downloads:
         target = root / each.target
-        ending = next((end for end in _ARCHIVES if each.target.endswith(end)), "")
-        folder = target.with_name(target.name.removesuffix(ending))
-        if folder.exists():
-            continue
         sha256, md5 = (each.sum, None) if len(each.sum) == 64 else (None, each.sum or None)
         download(each.url, target, size=each.size or None, sha256=sha256, md5=md5)
-        if ending:
-            extract(target, folder, strip=each.strip)
+        if is_archive(target):
+            unpack_here(target)
 
 
 def counts(about: About, root: Path) -> list[int]:

@@ -28,17 +28,15 @@ class Download:
 
     Attributes:
         url: its address.
-        target: its path below the root; an archive is unpacked beside itself.
+        target: its path below the root; an archive is unpacked where it lies.
         sum: SHA-256 or MD5 as the official site or a library of record states it; "" if none does.
         size: bytes; 0 if not known.
-        strip: whether the archive holds one top folder that is left out.
     """
 
     url: str
     target: str
     sum: str = ""
     size: int = 0
-    strip: bool = False
 
 
 @dataclass(frozen=True)
