@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"expected a JSON file at {path}, found none.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"could not read {path}: {error.strerror or error}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise InputError(f"expected JSON in {path}, line {line} is not ({error}).") from None
 
@@ -154,7 +157,11 @@ def _partial(path: Path) -> Path:
 
 
 def _sync(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+    """Flush every file to the disk, many at once: one by one, each would wait for its own turn."""
+
+    def flush(file: Path) -> None:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(flush, [file for file in folder.rglob("*") if file.is_file()]))

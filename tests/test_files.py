@@ -195,3 +195,16 @@ def test_a_long_name_still_fits_a_file_system():
     names = {safe_name("a" * 300), safe_name("a" * 301)}
     assert len(names) == 2
     assert max(map(len, names)) <= 100
+
+
+def test_a_folder_in_the_place_of_a_json_file_is_named(tmp_path):
+    with pytest.raises(InputError) as caught:
+        files.read_json(tmp_path)
+    assert str(caught.value) == f"could not read {tmp_path}: Is a directory."
+
+
+def test_json_that_is_nested_without_end_is_named(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(InputError, match=r"^expected JSON in .*deep\.json, line 1 is not"):
+        files.read_json(path)
