@@ -34,7 +34,8 @@ from torch.utils.data import DataLoader
 from datamodules.annotations import Annotation, csv_text
 from datamodules.attribute import AttributeDataModule
 from datamodules.dictionary import Attribute, Dictionary, Value
-from datamodules.files import sha256_json, write_json
+from datamodules.dictionary.given import words_hash
+from datamodules.files import write_json
 from datamodules.sources import load_source
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.world import ATTRIBUTES, sample
@@ -178,8 +179,8 @@ def photographs(size: int, count: int) -> dict[str, Any]:
             for attribute, column in zip(ATTRIBUTES, values, strict=True):
                 rows.append(Annotation(name, split, attribute, ATTRIBUTES[attribute][column]))
         (root / "annotations.csv").write_text(csv_text(rows))
-        said = sha256_json(load_source("folder", root).captions("train"))
-        Dictionary("folder", said, tuple(map(_attribute, ATTRIBUTES))).save(dictionary)
+        words = words_hash(load_source("folder", root))
+        Dictionary("folder", words, tuple(map(_attribute, ATTRIBUTES))).save(dictionary)
     return {**given, "image_size": size}
 
 

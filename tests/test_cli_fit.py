@@ -129,6 +129,7 @@ def test_card_says_how_it_was_made(fitted):
         "information": "labelled training split",
         "objective": "softmax",
         "towers": "vision",
+        "split": "official",
     }
     shown = {(row["split"], row["attribute"]): row for row in last_json(fitted.done)["rows"]}
     assert card["metrics"]["test_seen"]["base"]["accuracy"] == shown["test_seen", "color"]["base"]

@@ -189,7 +189,9 @@ def test_build_writes_the_file_and_its_page_and_names_reads_them(tmp_path, monke
 
     def load_source(name, root):
         asked.append((name, root))
-        return SimpleNamespace(captions=lambda split: given if split == "train" else [])
+        return SimpleNamespace(
+            captions=lambda split: given if split == "train" else [], states_types=False
+        )
 
     monkeypatch.setattr(datamodules.sources, "load_source", load_source, raising=False)
     monkeypatch.chdir(tmp_path)
