@@ -40,7 +40,8 @@ from datamodules.splits import hash_split
 BASE = Path(__file__).parents[1] / "artifacts/base/glyph-clip"
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
 SETTINGS = (  # chosen on validation, see docs/data.md
-    "--model.target_modules=[q_proj,k_proj,v_proj,out_proj,c_fc,c_proj]", "--model.lr=3e-3", "--model.r=16", "--model.lora_alpha=32", "--model.keep_weight=0",
+    "--model.target_modules=[q_proj,k_proj,v_proj,out_proj,c_fc,c_proj]",
+    "--model.lr=3e-3", "--model.r=16", "--model.lora_alpha=32", "--model.keep_weight=0",
     "--model.pair_balanced=false", "--model.augment=true", "--data.batch_size=32",
     "--trainer.max_epochs=80", "--trainer.enable_progress_bar=false",
 )  # fmt: skip
