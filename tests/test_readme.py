@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -45,9 +46,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python_commands(line: str, directory: Path) -> list[list[str]]:
     """The `python -m ...` commands that a make line runs, by `make -n`."""
     target = [*shlex.split(line), "VENV=none"]
+    # Not the variables of the `make` that may be running these tests.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
     shown = subprocess.run(
-        [target[0], "-n", *target[1:]], cwd=directory, capture_output=True, text=True, check=True
-    )
+        [target[0], "-n", *target[1:]], cwd=directory, env=clean, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
     text = shown.stdout.replace("\\\n", " ")
     found = [each for each in text.splitlines() if "none/bin/python -m" in each]
     return [shlex.split(each.strip().lstrip("@")) for each in found if " -m pip" not in each]
