@@ -10,19 +10,17 @@ every score once. Ours see one batch at a time; the scores themselves are simula
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from datamodules.files import write_json
+from benchmarks._output import add_output, put_out
 from lightning_modules.metrics.compositional import CompositionalAccuracy, literature_sweep
 from lightning_modules.metrics.curve import Curve, Flips, exact_curve
 from lightning_modules.metrics.seen_unseen import SeenUnseenStates, flips
@@ -46,8 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=7767, help="candidate pairs")
     parser.add_argument("--batch", type=int, default=128, help="images of a batch")
     parser.add_argument("--repeats", type=int, default=3, help="times each form runs")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    parser.add_argument("--out", type=Path, help="also write the object to this file")
+    add_output(parser)
     args = parser.parse_args(argv)
     result = measure(args.images, args.pairs, args.batch, args.repeats)
     for row in result["forms"]:
@@ -56,10 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     print(
         f"ratio: to the floor; promise: {PROMISE:g} s; {result['threads']} threads here; AUC last"
     )
-    if args.out:
-        write_json(args.out, result)
-    if args.json:
-        print(json.dumps(result))
+    put_out(result, args)
     return 0
 
 

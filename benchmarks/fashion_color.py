@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks._output import add_output, put_out
 from datamodules.annotations import Annotation, csv_text
 from datamodules.errors import InputError
-from datamodules.files import read_json, write_json
+from datamodules.files import read_json
 from datamodules.sources import load_source
 from datamodules.sources.glyphs.world import COLORS
 from datamodules.splits import hash_split
@@ -53,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, help="folder with styles.csv and images/")
     parser.add_argument("--least", type=int, default=10, help="images a color has to have")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    parser.add_argument("--out", type=Path, help="also write the object to this file")
+    add_output(parser)
     args = parser.parse_args(argv)
     if args.root is None and "ASPECTRA_DATA" not in os.environ:
         skipped = "no photographs at hand: name their folder with --root"
@@ -70,10 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{result['images']} images, {len(result['colors'])} colors, {len(args.seeds)} divisions")
     for row in result["forms"]:
         print(f"{row['form']:<34}{row['accuracy']:8.3f} ± {row['deviation']:.3f}")
-    if args.out:
-        write_json(args.out, result)
-    if args.json:
-        print(json.dumps(result))
+    put_out(result, args)
     return 0
 
 

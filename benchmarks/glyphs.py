@@ -9,7 +9,6 @@ hashes. The floor is a copy of finished images.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.files import write_json
+from benchmarks._output import add_output, put_out
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.lessons import lesson
 from datamodules.sources.glyphs.source import write
@@ -35,17 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.glyphs", allow_abbrev=False)
     parser.add_argument("--images", type=int, default=1024, help="images drawn a time")
     parser.add_argument("--repeats", type=int, default=5, help="times each form runs")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    parser.add_argument("--out", type=Path, help="also write the object to this file")
+    add_output(parser)
     args = parser.parse_args(argv)
     result = measure(args.images, args.repeats)
     for row in result["forms"]:
         print(f"{row['form']:<44} {row['images_per_second']:>12,.0f} images/s {row['ratio']:>8.2f}")
     print(f"ratio: to the promise of {PROMISE:,.0f} images/s; {result['cores']} cores here")
-    if args.out:
-        write_json(args.out, result)
-    if args.json:
-        print(json.dumps(result))
+    put_out(result, args)
     return 0
 
 

@@ -10,7 +10,6 @@ memory.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -25,9 +24,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks._output import add_output, put_out
 from datamodules.annotations import Labels
 from datamodules.batches import AttributeImages, loader
-from datamodules.files import write_json
 from datamodules.images import cached
 from datamodules.sampling import ShuffledBatches
 from datamodules.sources.glyphs.draw import draw
@@ -55,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=2000, help="images of an epoch")
     parser.add_argument("--batch", type=int, default=128, help="images of a batch")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each form")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    parser.add_argument("--out", type=Path, help="also write the object to this file")
+    add_output(parser)
     args = parser.parse_args(argv)
     result = measure(args.images, args.batch, args.repeats)
     for row in result["forms"]:
@@ -64,10 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{row['form']:<36} {row['batches_per_second']:>10,.1f} batches/s {row['ratio']:>8.2f}"
         )
     print("ratio: batches a second over those of one decoded file an item")
-    if args.out:
-        write_json(args.out, result)
-    if args.json:
-        print(json.dumps(result))
+    put_out(result, args)
     return 0
 
 

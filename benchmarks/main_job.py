@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import statistics
@@ -31,11 +30,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from benchmarks._output import add_output, put_out
 from datamodules.annotations import Annotation, csv_text
 from datamodules.attribute import AttributeDataModule
 from datamodules.dictionary import Attribute, Dictionary, Value
 from datamodules.dictionary.given import words_hash
-from datamodules.files import write_json
 from datamodules.sources import load_source
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.world import ATTRIBUTES, sample
@@ -88,8 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=60, help=f"of each job, {WARM_UP} warm up")
     parser.add_argument("--batch", type=int, default=256, help="images of a step")
     parser.add_argument("--images", type=int, default=4096, help="images of an epoch")
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    parser.add_argument("--out", type=Path, help="also write the object to this file")
+    add_output(parser)
     args = parser.parse_args(argv)
     if args.steps <= WARM_UP:
         parser.error(f"--steps is {args.steps}, expected more than the {WARM_UP} of the warm-up")
@@ -101,10 +99,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{row['backbone']:<12}{row['compiled']!s:>9}{row['images_per_second']:>10,.0f}"
             f"{row['over_floor']:>9.3f}{row['peak_mib']:>9,.0f}{row['busy_percent']:>6.0f}%"
         )
-    if args.out:
-        write_json(args.out, result)
-    if args.json:
-        print(json.dumps(result))
+    put_out(result, args)
     return 0
 
 

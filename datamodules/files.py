@@ -33,6 +33,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def file_size(path: Path) -> int:
+    """Length of a file in bytes; -1 where there is none."""
+    return path.stat().st_size if path.is_file() else -1
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and two-space indent: equal values give equal bytes.
 

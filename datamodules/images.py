@@ -80,8 +80,7 @@ def cached(paths: Sequence[Path], size: int, folder: Path, *, boxes: Boxes | Non
     """All pictures, uint8 (N, size, size, 3), memory-mapped; decoded on the first call.
 
     The cache's name carries the size, the boxes and the files' paths, lengths and times, so a
-    changed file is decoded anew. Of several processes that ask at once, one decodes and the others
-    wait.
+    changed file is decoded anew.
 
     Args:
         paths: the file of each item, N; one that comes several times in a row is decoded once.
@@ -95,11 +94,25 @@ def cached(paths: Sequence[Path], size: int, folder: Path, *, boxes: Boxes | Non
     if boxes is None:
         boxes = np.zeros((len(paths), 4))
     file = folder / f"images-{size}-{_stamp(paths, boxes)}.npy"
+    return decoded_once(file, _decoded(paths, size, boxes), (len(paths), size, size, 3))
+
+
+def decoded_once(file: Path, blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> Pixels:
+    """The array of a cache, memory-mapped, which is written first if it is not there.
+
+    Of several processes that ask at once, one writes and the others wait.
+
+    Args:
+        file: the cache.
+        blocks: images in order, see `write_pixels`; untouched where the cache is there.
+        shape: (N, S, S, 3) of all blocks together.
+
+    Raises:
+        InputError: if a picture is broken, or the cache cannot be written.
+    """
     if not file.exists():
         with locked(file):
             if not file.exists():
-                shape = (len(paths), size, size, 3)
-                blocks = _decoded(paths, size, boxes)
                 write_pixels(file, blocks, shape, name="decoding images")
     return mapped(file)
 

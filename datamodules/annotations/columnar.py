@@ -56,8 +56,8 @@ def load_columns(path: Path) -> Annotations:
             rows = Rows(*(parts[f"rows.{name}"] for name in Rows._fields))
     except FileNotFoundError:
         raise InputError(f"expected an index of annotations at {path}, found none.") from None
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"expected a whole index of annotations, got {error}. {again}") from None
     return Annotations(names, items, rows)

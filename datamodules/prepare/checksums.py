@@ -141,7 +141,7 @@ def verify_counts(folder: Path, counts: Mapping[str, int], *, remedy: str) -> No
     Raises:
         InputError: if a number differs; the message names every pattern that does.
     """
-    found = {pattern: _count(folder, pattern) for pattern in counts}
+    found = {pattern: count_files(folder, pattern) for pattern in counts}
     wrong = [
         f"{found[pattern]:,} of {expected:,} matching {pattern}"
         for pattern, expected in counts.items()
@@ -189,7 +189,8 @@ def _size(path: Path) -> int | None:
         raise _cannot_read(path, error) from None
 
 
-def _count(folder: Path, pattern: str) -> int:
+def count_files(folder: Path, pattern: str) -> int:
+    """How many files of a folder fit a pattern; see `verify_counts`."""
     return sum(path.is_file() for path in folder.glob(pattern))
 
 

@@ -92,7 +92,9 @@ def fetch(about: About, root: Path) -> None:
 
 def counts(about: About, root: Path) -> list[int]:
     """How many files there are of each kind."""
-    return [sum(path.is_file() for path in root.glob(each.pattern)) for each in about.files]
+    from datamodules.prepare.checksums import count_files
+
+    return [count_files(root, each.pattern) for each in about.files]
 
 
 def _check_required(about: About, root: Path, found: list[int]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datamodules.annotations import Annotations, read_csv
 from datamodules.errors import InputError
-from datamodules.files import sha256_file, sha256_json
+from datamodules.files import file_size, sha256_file, sha256_json
 from datamodules.images import Pixels, cached
 from datamodules.sources.about import About, Files
 from datamodules.tables import read_table
@@ -56,7 +56,7 @@ class Folder:
         annotations = read_csv(root / ANNOTATIONS)
         texts = [path for name in (ANNOTATIONS, CAPTIONS) if (path := root / name).is_file()]
         # Lengths stand for contents: hashing gigabytes of pictures would delay every start.
-        sizes = [_size(root / image) for image in annotations.names.images]
+        sizes = [file_size(root / image) for image in annotations.names.images]
         return cls(root, annotations, sha256_json([[sha256_file(path) for path in texts], sizes]))
 
     def captions(self, split: str) -> list[list[str]]:
@@ -96,7 +96,3 @@ class Folder:
 
 
 open_source = Folder.open
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else -1

@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 
 from datamodules.annotations import Builder
 from datamodules.errors import InputError
-from datamodules.files import locked, sha256_json
-from datamodules.images import Pixels, mapped, square, write_pixels
+from datamodules.files import sha256_json
+from datamodules.images import Pixels, decoded_once, square
 from datamodules.sources.about import About, Download, Files
 from datamodules.sources.lines import safe_path
 from datamodules.sources.table_source import CACHE, TableSource
@@ -116,12 +116,7 @@ class Segmented(TableSource):
         stamp = f"{self.file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()
         digest = hashlib.sha256(stamp).hexdigest()[:12]
         cache = CACHE / self.name / f"images-{size}-{digest}.npy"
-        if not cache.exists():
-            with locked(cache):
-                if not cache.exists():
-                    shape = (len(self.annotations), size, size, 3)
-                    write_pixels(cache, self._squares(size), shape, name="decoding images")
-        return mapped(cache)
+        return decoded_once(cache, self._squares(size), (len(self.annotations), size, size, 3))
 
     @cached_property
     def _categories(self) -> list[str]:

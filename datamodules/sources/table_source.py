@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datamodules.annotations import Annotations
 from datamodules.errors import InputError
+from datamodules.files import file_size
 from datamodules.images import Pixels, cached
 from datamodules.sources.about import About
 
@@ -51,7 +52,7 @@ class TableSource:
         table = self.annotations
         for column in (*table.items, *table.columns):
             digest.update(column.tobytes())
-        sizes = [_size(self.images / image) for image in table.names.images]
+        sizes = [file_size(self.images / image) for image in table.names.images]
         said = [self.spoken.get(image, []) for image in table.names.images]
         digest.update(repr((tuple(table.names), sizes, said)).encode())
         return digest.hexdigest()
@@ -76,7 +77,3 @@ class TableSource:
             )
         paths = [self.images / name for name in table.images]
         return cached(paths, size, CACHE / self.name, boxes=table.boxes)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else -1
