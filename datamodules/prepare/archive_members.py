@@ -103,14 +103,15 @@ def safe_parts(archive: Path, name: str) -> tuple[str, ...]:
     Raises:
         InputError: if the path could lead anywhere else than into the folder it is unpacked into.
     """
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if found := _fault(name, parts):
-        raise bad_member(archive, name, "a path inside the archive", found)
+    parts, fault = parts_of(name)
+    if fault:
+        raise bad_member(archive, name, "a path inside the archive", fault)
     return parts
 
 
-def _fault(name: str, parts: tuple[str, ...]) -> str:
-    """What is wrong with a path; empty if nothing is."""
+def parts_of(name: str) -> tuple[tuple[str, ...], str]:
+    """The parts of a path from elsewhere, and what is wrong with it; empty if nothing is."""
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
     encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
     faults = {
         "no name": not name,
@@ -123,7 +124,7 @@ def _fault(name: str, parts: tuple[str, ...]) -> str:
         "a name that is too long": len(b"/".join(encoded)) > _LONGEST_PATH
         or any(len(part) > _LONGEST_PART for part in encoded),
     }
-    return next((fault for fault, is_there in faults.items() if is_there), "")
+    return parts, next((fault for fault, is_there in faults.items() if is_there), "")
 
 
 def bad_member(archive: Path, name: str, expected: str, got: str) -> InputError:

@@ -1,15 +1,14 @@
-"""Are the files of a data set all there, whole and unchanged?
+"""Are the files of a data set all there, and unchanged?
 
-A table names each file by its path below a folder, with its length in bytes and its sum: SHA-256,
-or the MD5 that many official sites give. MD5 finds broken files, not forged ones.
+A table names each file by its path below a folder, with its sum: SHA-256, or the MD5 that many
+official sites give. MD5 finds broken files, not forged ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +17,8 @@ from datamodules.errors import InputError
 from datamodules.prepare.byte_progress import byte_progress
 
 Algorithm = Literal["sha256", "md5"]
-Table = Mapping[str, tuple[int, str]]
 SHOWN: dict[Algorithm, str] = {"sha256": "SHA-256", "md5": "MD5"}
-_ALGORITHMS: dict[int, Algorithm] = {64: "sha256", 32: "md5"}
+_ALGORITHMS: dict[int, Algorithm] = {64: "sha256", 32: "md5"}  # by digits of the sum
 _BLOCK = 1 << 20
 _FEW = 5  # names in a message
 
@@ -31,23 +29,17 @@ class Differences:
 
     Args:
         missing: files that are not there.
-        wrong_size: files of another length: "path (expected 10 bytes, got 9)".
-        wrong_sum: files of the right length and other bytes: "path (expected MD5 ..., got ...)".
+        wrong_sum: files of other bytes: "path (expected MD5 ..., got ...)".
     """
 
     missing: tuple[str, ...] = ()
-    wrong_size: tuple[str, ...] = ()
     wrong_sum: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.wrong_size or self.wrong_sum)
+        return bool(self.missing or self.wrong_sum)
 
     def __str__(self) -> str:
-        kinds = {
-            "missing": self.missing,
-            "of the wrong size": self.wrong_size,
-            "with the wrong sum": self.wrong_sum,
-        }
+        kinds = {"missing": self.missing, "with the wrong sum": self.wrong_sum}
         return "; ".join(
             f"{len(names):,} {kind}: {_first(names)}" for kind, names in kinds.items() if names
         )
@@ -78,107 +70,49 @@ def file_digest(
     return digest.hexdigest()
 
 
-def compare(folder: Path, table: Table, *, workers: int | None = None) -> Differences:
+def compare(folder: Path, table: Mapping[str, str]) -> Differences:
     """How the files of a folder differ from a table; files it does not name are of no interest.
 
-    Lengths are compared first, so only files of the right length are read, several at a time.
+    Several files are read at a time.
 
     Args:
         folder: where the table's paths begin.
-        table: path below the folder, with "/" between its parts -> (bytes, sum).
-        workers: files read at once; by default one for each processor.
+        table: path below the folder, with "/" between its parts -> SHA-256 or MD5 in hexadecimal
+            digits.
 
     Raises:
-        InputError: if a sum of the table is neither a SHA-256 nor an MD5, or a file cannot be read.
+        InputError: if a file cannot be read.
     """
-    for path, (_, digest) in table.items():
-        _algorithm(path, digest)  # a slip in the table is told before anything is read
-    missing, wrong_size, to_read = [], [], []
-    for path in sorted(table):
-        expected, got = table[path][0], _size(folder / path)
-        if got is None:
-            missing.append(path)
-        elif got != expected:
-            wrong_size.append(f"{path} (expected {expected:,} bytes, got {got:,})")
-        else:
-            to_read.append(path)
+    sizes = {path: _size(folder / path) for path in sorted(table)}
+    missing = tuple(path for path, size in sizes.items() if size is None)
+    there = {path: size for path, size in sizes.items() if size is not None}
     wrong_sum = []
-    for path, digest in zip(to_read, _digests(folder, table, to_read, workers), strict=True):
-        expected_digest = table[path][1]
-        if digest != expected_digest.lower():
-            name = _algorithm(path, expected_digest)
-            wrong_sum.append(f"{path} (expected {SHOWN[name]} {expected_digest}, got {digest})")
-    return Differences(tuple(missing), tuple(wrong_size), tuple(wrong_sum))
+    for path, got in zip(there, _digests(folder, table, there), strict=True):
+        if got != table[path].lower():
+            name = SHOWN[_ALGORITHMS[len(table[path])]]
+            wrong_sum.append(f"{path} (expected {name} {table[path]}, got {got})")
+    return Differences(missing, tuple(wrong_sum))
 
 
-def verify(folder: Path, table: Table, *, remedy: str, workers: int | None = None) -> None:
-    """Every file of the table is in the folder, whole and unchanged; see `compare`.
-
-    Args:
-        folder: where the table's paths begin.
-        table: path below the folder -> (bytes, sum).
-        remedy: what the user can do about it: the last sentence of the message.
-        workers: files read at once; by default one for each processor.
-
-    Raises:
-        InputError: if a file is missing or differs; the message counts them by kind and names the
-            first five of each.
-    """
-    if differences := compare(folder, table, workers=workers):
-        raise InputError(
-            f"expected {len(table):,} files as published in {folder}, got {differences}. {remedy}"
-        )
+def count_files(folder: Path, pattern: str) -> int:
+    """How many files of a folder fit a pattern such as "images/*/*.jpg"; "**" is any depth."""
+    return sum(path.is_file() for path in folder.glob(pattern))
 
 
-def verify_counts(folder: Path, counts: Mapping[str, int], *, remedy: str) -> None:
-    """The folder holds as many files of each pattern as expected.
-
-    Args:
-        folder: where the patterns begin.
-        counts: pattern such as "images/*/*.jpg", or "**/*.jpg" for any depth -> number of files.
-        remedy: what the user can do about it: the last sentence of the message.
-
-    Raises:
-        InputError: if a number differs; the message names every pattern that does.
-    """
-    found = {pattern: count_files(folder, pattern) for pattern in counts}
-    wrong = [
-        f"{found[pattern]:,} of {expected:,} matching {pattern}"
-        for pattern, expected in counts.items()
-        if found[pattern] != expected
-    ]
-    if wrong:
-        raise InputError(
-            f"expected all files of the data set in {folder}, got {'; '.join(wrong)}. {remedy}"
-        )
-
-
-def _digests(
-    folder: Path, table: Table, paths: Sequence[str], workers: int | None
-) -> Iterator[str]:
+def _digests(folder: Path, table: Mapping[str, str], sizes: Mapping[str, int]) -> Iterator[str]:
     """The sums of files in order, read by several threads: hashing needs no interpreter lock."""
     from concurrent.futures import ThreadPoolExecutor
 
-    num_bytes = sum(table[path][0] for path in paths)
-    with byte_progress(f"checking {folder.name}", num_bytes) as advance:
+    with byte_progress(f"checking {folder.name}", sum(sizes.values())) as advance:
 
         def digest(path: str) -> str:
-            return file_digest(folder / path, _algorithm(path, table[path][1]), advance=advance)
+            return file_digest(folder / path, _ALGORITHMS[len(table[path])], advance=advance)
 
-        pool = ThreadPoolExecutor(workers or os.cpu_count())
+        pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            yield from pool.map(digest, paths)
+            yield from pool.map(digest, sizes)
         finally:  # after a file that cannot be read, do not read the others first
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _algorithm(path: str, digest: str) -> Algorithm:
-    algorithm = _ALGORITHMS.get(len(digest))
-    if algorithm is None or not re.fullmatch(r"[0-9a-fA-F]+", digest):
-        raise InputError(
-            f"expected a SHA-256 (64 hexadecimal digits) or an MD5 (32) for {path}, got {digest!r}."
-        )
-    return algorithm
 
 
 def _size(path: Path) -> int | None:
@@ -187,11 +121,6 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size if path.is_file() else None
     except OSError as error:
         raise _cannot_read(path, error) from None
-
-
-def count_files(folder: Path, pattern: str) -> int:
-    """How many files of a folder fit a pattern; see `verify_counts`."""
-    return sum(path.is_file() for path in folder.glob(pattern))
 
 
 def _first(names: tuple[str, ...]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.errors import InputError
 
 if TYPE_CHECKING:
+    from datamodules.prepare.official import Found
     from datamodules.sources import About, Source
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -24,6 +26,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--root", type=Path, required=True, help="its folder")
     parser.add_argument(
         "--download", action="store_true", help="fetch what is missing and has a public address"
+    )
+    parser.add_argument(
+        "--sums",
+        type=Path,
+        metavar="FILE",
+        help="compare the files with this list, as sha256sum or md5sum write it; its paths begin "
+        "at --root",
     )
     parser.add_argument(
         "--image_size", type=int, default=224, help="pixels a side of the cache (default: 224)"
@@ -40,22 +49,25 @@ def run(args: argparse.Namespace) -> int:
     """Run the parsed command; returns the exit code.
 
     Raises:
-        InputError: if something the source cannot do without is missing or broken.
+        InputError: if something the source cannot do without is missing or broken, or a file is
+            not as the list of sums has it.
     """
     from datamodules.dictionary.command import table
+    from datamodules.prepare.official import look
+    from datamodules.prepare.sums import check_sums, read_sums
     from datamodules.sources import about_source, load_source
 
     about, root = about_source(args.source), args.root.expanduser()
+    sums = read_sums(args.sums.expanduser()) if args.sums else {}
     if args.download:
         fetch(about, root)
-    found = counts(about, root)
+    found = look(about, root)
     sys.stdout.write(f"{about.title}: {about.licence}\n{about.citation}\n\n")
-    rows = [
-        (each.pattern, f"{number:,}", f"{each.count:,}", each.what)
-        for each, number in zip(about.files, found, strict=True)
-    ]
-    sys.stdout.write("\n".join(table(("files", "found", "official", "what"), rows)) + "\n\n")
+    _say_files(found)
     _check_required(about, root, found)
+    if sums:
+        check_sums(root, sums)
+        sys.stdout.write(f"sums  {len(sums):,} files as in {args.sums}\n\n")
     source = load_source(args.source, root)
     contents = _contents(source)
     sys.stdout.write("\n".join(table(("in it", ""), list(contents.items()))) + "\n")
@@ -63,9 +75,16 @@ def run(args: argparse.Namespace) -> int:
         shape = source.pixels(args.image_size).shape
         sys.stdout.write(f"\npixels  {shape[0]:,} items of {shape[1]} x {shape[2]}\n")
     if args.json:
-        files = {each.pattern: number for each, number in zip(about.files, found, strict=True)}
-        more = {"source": about.name, "root": str(root), "data_hash": source.data_hash}
-        sys.stdout.write(json.dumps({**more, "files": files, **contents}, sort_keys=True) + "\n")
+        more = {
+            "source": about.name,
+            "root": str(root),
+            "data_hash": source.data_hash,
+            "files": {each.files.pattern: each.count for each in found},
+            "compared": {each.files.pattern: each.compared for each in found if each.compared},
+            "differing": [path for each in found for path in each.differing],
+            "sums": len(sums),
+        }
+        sys.stdout.write(json.dumps({**more, **contents}, sort_keys=True) + "\n")
     return 0
 
 
@@ -90,18 +109,28 @@ def fetch(about: About, root: Path) -> None:
             unpack_here(target)
 
 
-def counts(about: About, root: Path) -> list[int]:
-    """How many files there are of each kind."""
-    from datamodules.prepare.checksums import count_files
+def _say_files(found: list[Found]) -> None:
+    from datamodules.dictionary.command import table
 
-    return [count_files(root, each.pattern) for each in about.files]
+    rows = [
+        (each.files.pattern, f"{each.count:,}", f"{each.files.count:,}", each.compared,
+         each.files.what)
+        for each in found
+    ]  # fmt: skip
+    head = ("files", "found", "official", "compared", "what")
+    sys.stdout.write("\n".join(table(head, rows)) + "\n\n")
+    if differing := [path for each in found for path in each.differing]:
+        sys.stdout.write(
+            f"differs from the official release: {', '.join(differing)}. Such a copy can be used, "
+            "but figures on it are not comparable with published ones.\n\n"
+        )
 
 
-def _check_required(about: About, root: Path, found: list[int]) -> None:
+def _check_required(about: About, root: Path, found: list[Found]) -> None:
     missing = [
-        f"{each.pattern} ({each.what})"
-        for each, number in zip(about.files, found, strict=True)
-        if each.required and not number
+        f"{each.files.pattern} ({each.files.what})"
+        for each in found
+        if each.files.required and not each.count
     ]
     if missing:
         raise InputError(
@@ -109,8 +138,11 @@ def _check_required(about: About, root: Path, found: list[int]) -> None:
         )
 
 
-def _contents(source: Source) -> dict[str, int | str]:
-    table = source.annotations
+def _contents(source: Source) -> dict[str, int]:
+    """What the table holds, and what the source's module counts beside it, if it has `facts`."""
+    from datamodules.sources import SOURCES
+
+    table, module = source.annotations, import_module(SOURCES[source.name])
     return {
         "images": len(table.names.images),
         "items": len(table),
@@ -118,4 +150,5 @@ def _contents(source: Source) -> dict[str, int | str]:
         "attributes": len(table.attributes),
         "objects": len([name for name in table.names.objects if name]),
         **{f"items of {split}": len(table.members(split)) for split in table.splits},
+        **(module.facts(source.root) if hasattr(module, "facts") else {}),
     }

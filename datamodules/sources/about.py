@@ -13,13 +13,15 @@ class Files:
         pattern: a path or glob below the root.
         count: how many there are.
         what: what they hold.
-        required: whether the source can do without them.
+        required: whether the source cannot do without them.
+        sha256: of a single file, with plain line ends, where it is known.
     """
 
     pattern: str
     count: int
     what: str
     required: bool = True
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

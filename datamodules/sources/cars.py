@@ -43,8 +43,18 @@ ABOUT = About(
         "ROOT to it."
     ),
     files=(
-        Files("devkit/cars_meta.mat", 1, "names of the models"),
-        Files("devkit/cars_train_annos.mat", 1, "boxes and models of the training images"),
+        Files(
+            "devkit/cars_meta.mat",
+            1,
+            "names of the models",
+            sha256="fe43dfda289448f97c25b09e09fafc0414e22fc4143831537780884a0a5f4a1a",
+        ),
+        Files(
+            "devkit/cars_train_annos.mat",
+            1,
+            "boxes and models of the training images",
+            sha256="1c1973dd828a2964060b0bbc0e423466393fe3001a3f8e303f41fbf22067dfb1",
+        ),
         Files("**/cars_test_annos_withlabels.mat", 1, "boxes and models of the test images", False),
         Files("cars_train/*.jpg", 8_144, "the training images"),
         Files("cars_test/*.jpg", 8_041, "the test images", False),

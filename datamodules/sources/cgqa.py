@@ -35,7 +35,27 @@ ABOUT = About(
     get=f"Get {_ARCHIVE} and unpack it there.",
     files=(
         Files("metadata_compositional-split-natural.t7", 1, "images and their pairs", False),
-        Files("compositional-split-natural/*_pairs.txt", 3, "pairs", required=False),
+        Files(
+            "compositional-split-natural/train_pairs.txt",
+            1,
+            "pairs of train",
+            False,
+            sha256="b389a853f116f73f5a2f96aa070be3bb0844eda776530217fd518aca5b37f022",
+        ),
+        Files(
+            "compositional-split-natural/val_pairs.txt",
+            1,
+            "pairs of validation",
+            False,
+            sha256="298d9669a2b3890200d15d5789ae5e724e59460815b6d8c9af53b12d0b66e479",
+        ),
+        Files(
+            "compositional-split-natural/test_pairs.txt",
+            1,
+            "pairs of test",
+            False,
+            sha256="b5203bcc4125458ced6e4d20d786b54cf4a6dd117998228bb8abd85a7f252682",
+        ),
         Files("images/*.jpg", 39_298, "images"),
     ),
     downloads=(Download(_ARCHIVE, "cgqa.zip"),),

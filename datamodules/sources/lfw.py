@@ -46,8 +46,18 @@ ABOUT = About(
     ),
     files=(
         Files("lfw_attributes.txt", 1, "the attributes"),
-        Files("peopleDevTrain.txt", 1, "the persons of the training split"),
-        Files("peopleDevTest.txt", 1, "the persons of the test split"),
+        Files(
+            "peopleDevTrain.txt",
+            1,
+            "the persons of the training split",
+            sha256="2e58df13ba4cc143189336e001cc2c195f1dfa5b29a6475c02857be353c2a2fa",
+        ),
+        Files(
+            "peopleDevTest.txt",
+            1,
+            "the persons of the test split",
+            sha256="c3ed1f90499473401542101a56c14c1d82396bb8218c67a356d7460601047555",
+        ),
         Files("lfw*/*/*_[0-9][0-9][0-9][0-9].jpg", 13_233, "the photographs"),
     ),
     downloads=(

@@ -33,7 +33,12 @@ ABOUT = About(
         "set ROOT to the folder waterbird_complete95_forest2water2."
     ),
     files=(
-        Files("**/metadata.csv", 1, "birds, places and splits of the images"),
+        Files(
+            "**/metadata.csv",
+            1,
+            "birds, places and splits of the images",
+            sha256="088bce9b08eb7788978942e331b5f82729a432a8976e523fa2c79bde8ebd136e",
+        ),
         Files("**/*.*_*/*.jpg", 11_788, "the images"),
     ),
     downloads=(

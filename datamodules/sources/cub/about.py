@@ -4,6 +4,28 @@ from __future__ import annotations
 
 from datamodules.sources.about import About, Download, Files
 
+_FILES = (
+    Files("**/images/*/*.jpg", 11_788, "the photographs"),
+    Files("**/images.txt", 1, "names of the images",
+          sha256="e1cfc5ed1f4bd1b838040784b6f75c44f7a25d9b31707a3adab49ec694618c1f"),
+    Files("**/classes.txt", 1, "names of the species",
+          sha256="66a884364a73edde6c71eeb7fd5d8bb791e80979b64759bd6a5d5d209bdc02ba"),
+    Files("**/image_class_labels.txt", 1, "species of the images",
+          sha256="e9df8c96d897994a245746fe2c98914b9b31f5342bddc6e8b06bdfbf45e49b02"),
+    Files("**/train_test_split.txt", 1, "the official split",
+          sha256="8bbbfcc09b4d3c9c6e3e40c9874bd863eb6658f4f456e472df1b33d3403d2600"),
+    Files("**/bounding_boxes.txt", 1, "where the birds are",
+          sha256="c19d9f096c15564793408e5ba054b8d715a6805819d98f037c977f369ef4abd3"),
+    Files("**/attributes.txt", 1, "names of the attributes; may lie beside ROOT", False,
+          sha256="d5b158c197a8548071114150b2384c55cbd8881b32e57816c6ccc1437e946a1a"),
+    Files("**/attributes/image_attribute_labels.txt", 1, "attributes of the images", False),
+    Files("**/attributes/class_attribute_labels_continuous.txt", 1, "of the species", False,
+          sha256="2f253a4be38f8c55f30d8456e845edf3d45bd6349504b4401ef464b78a4647bb"),
+    Files("**/parts/parts.txt", 1, "names of the parts", False,
+          sha256="411a4ab5c7622c1b93bf84dd1e9f69a8a2feaecd79753ed13cfc27ec0c2aeef0"),
+    Files("**/parts/part_locs.txt", 1, "where the parts are", False,
+          sha256="5be41e1e1e9165ff19632da203e30384fe8a359347c545ffc12ab99155b0415f"),
+)  # fmt: skip
 ABOUT = About(
     name="cub",
     title="Caltech-UCSD Birds-200-2011",
@@ -17,17 +39,7 @@ ABOUT = About(
         "Unpack CUB_200_2011.tgz of https://data.caltech.edu/records/65de6-vp158 and set ROOT to "
         "the folder CUB_200_2011."
     ),
-    files=(
-        Files("**/images/*/*.jpg", 11_788, "the photographs"),
-        Files("**/images.txt", 1, "names of the images"),
-        Files("**/classes.txt", 1, "names of the species"),
-        Files("**/image_class_labels.txt", 1, "species of the images"),
-        Files("**/train_test_split.txt", 1, "the official split"),
-        Files("**/bounding_boxes.txt", 1, "where the birds are"),
-        Files("**/attributes.txt", 1, "names of the attributes; may lie beside ROOT", False),
-        Files("**/attributes/image_attribute_labels.txt", 1, "attributes of the images", False),
-        Files("**/attributes/class_attribute_labels_continuous.txt", 1, "of the species", False),
-    ),
+    files=_FILES,
     downloads=(
         Download(
             "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",

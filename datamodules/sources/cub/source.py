@@ -10,7 +10,15 @@ from datamodules.annotations import Builder
 from datamodules.errors import InputError
 from datamodules.sources.cub.about import ABOUT, TEMPLATES
 from datamodules.sources.cub.labels import class_labels, image_labels
-from datamodules.sources.cub.tables import attributes, box, numbered, of_images, species, split
+from datamodules.sources.cub.tables import (
+    attributes,
+    box,
+    image_names,
+    of_images,
+    release_folder,
+    species,
+    split,
+)
 from datamodules.sources.lines import read_lines, safe_path
 from datamodules.sources.table_source import TableSource
 
@@ -27,8 +35,7 @@ def open_source(root: Path) -> TableSource:
     Raises:
         InputError: if a file is missing or broken; the message names file and line.
     """
-    nested = root / "CUB_200_2011"
-    folder = nested if (nested / "images.txt").is_file() else root
+    folder = release_folder(root)
     names = [place / "attributes.txt" for place in (folder, folder.parent, folder / "attributes")]
     pairs = attributes(next((file for file in names if file.is_file()), names[0]))
     builder = Builder()
@@ -52,7 +59,7 @@ def _items(
     folder: Path, classes: Mapping[str, str], builder: Builder
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Add every image with its species; returns its class and its item, by its number."""
-    images = numbered(folder / "images.txt", "the names of the images", "image, name", 2)
+    images = image_names(folder)
     labels, parts, boxes = (
         of_images(folder / name, what, names, images)
         for name, what, names in (

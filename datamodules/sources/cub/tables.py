@@ -27,6 +27,21 @@ class Entry(NamedTuple):
     fields: list[str]
 
 
+def release_folder(root: Path) -> Path:
+    """`CUB_200_2011`: the root itself, or a folder in it."""
+    nested = root / "CUB_200_2011"
+    return nested if (nested / "images.txt").is_file() else root
+
+
+def image_names(folder: Path) -> dict[str, Entry]:
+    """The lines of `images.txt` by the images' numbers: the annotation has its items in that order.
+
+    Raises:
+        InputError: if the file is missing, or a line is broken or repeats a number.
+    """
+    return numbered(folder / "images.txt", "the names of the images", "image, name", 2)
+
+
 def numbered(path: Path, what: str, names: str, count: int) -> dict[str, Entry]:
     """The lines of a file by the number each begins with.
 
