@@ -6,8 +6,10 @@ from pathlib import Path
 
 from datamodules.annotations import Annotations
 from datamodules.dictionary import Dictionary
+from datamodules.dictionary.command import build_file, default_path
 from datamodules.dictionary.given import words_hash
 from datamodules.errors import InputError
+from datamodules.files import locked
 from datamodules.sources import Source
 
 NEEDED = ("train", "validation")
@@ -35,21 +37,40 @@ def check_splits(annotations: Annotations, root: Path, split_file: Path | None) 
         )
 
 
-def check_dictionary(
-    dictionary: Dictionary, path: Path, source: Source, root: Path | None, *, given: bool
-) -> None:
-    """The dictionary was built from what the source says today.
+def build_missing(source_name: str, root: Path | None) -> None:
+    """Build the default dictionary of a source if there is none; of several processes, one does.
 
     Args:
-        dictionary: as loaded.
-        path: its file.
+        source_name: name of the data set.
+        root: its folder; None for the default one.
+    """
+    path = default_path(source_name)
+    if not path.is_file():
+        with locked(path):
+            if not path.is_file():
+                build_file(path, source_name, root)
+
+
+def dictionary_of(source: Source, root: Path | None, given: Path | None) -> Dictionary:
+    """The dictionary of a source, built from what the source says today.
+
+    Args:
         source: the data set.
         root: its folder as the user named it; None for the default one.
-        given: whether the user named the file.
+        given: the file that the user named; None for the default one.
 
     Raises:
-        InputError: if it was built from other captions or annotations; says how to build it.
+        InputError: if it is missing, of another source, or was built from other captions or
+            annotations; says how to build it.
     """
+    path = given or default_path(source.name)
+    if given is not None and not path.is_file():
+        raise InputError(
+            f"--data.dictionary is {path}, found no such file. Leave it out to use "
+            f"{default_path(source.name)}, or build it with: make dictionary "
+            f"DATA={source.name} ARGS=--out={path}"
+        )
+    dictionary = Dictionary.load(path, source=source.name)
     words = words_hash(source)
     if dictionary.data_hash != words:
         what = "annotations" if source.states_types else "captions"
@@ -59,3 +80,4 @@ def check_dictionary(
             f"others ({dictionary.data_hash[:12]}). Build it with: make dictionary "
             f"DATA={source.name}{root_word}{out}"
         )
+    return dictionary

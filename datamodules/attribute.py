@@ -12,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from datamodules.agreement import NEEDED, check_dictionary, check_splits
+from datamodules.agreement import NEEDED, build_missing, check_splits, dictionary_of
 from datamodules.annotations import Annotations, Labels
 from datamodules.batches import AttributeImages, Batch, loader
 from datamodules.dictionary import Dictionary
-from datamodules.dictionary.command import build_file, default_path
 from datamodules.errors import InputError
-from datamodules.files import locked
 from datamodules.images import Pixels
 from datamodules.prompts import prompts, templates_for
 from datamodules.sampling import OrderedBatches, ShuffledBatches
 from datamodules.sources import Source, load_source
 from datamodules.splits.apply import in_parts
+from datamodules.splits.by_hash import limited
 from datamodules.splits.split import Split
 
 Loader = DataLoader[Batch]
@@ -44,6 +43,10 @@ class AttributeDataModule(L.LightningDataModule):
         image_size: pixels a side that images are decoded to; glyphs keep their own 64.
         split: file of a split to use in place of the source's own, see `datamodules.splits`.
         min_weight: labels that the source trusts less count as unknown.
+        max_images: most images of each split, by the hash of their names among those that speak of
+            the attribute; None takes all.
+        crops: squares of each image that are kept for training: its centre, then crops of half of
+            its area or more, of which every epoch shows one; needs that many times the disk.
         seed: seed of the order of the images, 0 or more.
 
     Raises:
@@ -61,6 +64,8 @@ class AttributeDataModule(L.LightningDataModule):
         image_size: int = 224,
         split: Path | None = None,
         min_weight: float = 0.0,
+        max_images: int | None = None,
+        crops: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,11 +73,15 @@ class AttributeDataModule(L.LightningDataModule):
         _at_least("num_workers", num_workers or 0, 0)
         _at_least("image_size", image_size, 1)
         _at_least("seed", seed, 0)
+        _at_least("crops", crops, 1)
+        _at_least("max_images", 1 if max_images is None else max_images, 1)
         self.attribute = attribute
         self.source_name, self.root, self.dictionary_path = source, root, dictionary
         self.batch_size, self.image_size, self.seed = batch_size, image_size, seed
         self.num_workers, self.min_weight = num_workers, min_weight
         self.split_path, self.split_hash = split, "official"
+        self.max_images, self.crops = max_images, crops
+        self._items: NDArray[np.int64] | None = None
         self._source: Source | None = None
         self._annotations: Annotations | None = None
         self._dictionary: Dictionary | None = None
@@ -82,20 +91,19 @@ class AttributeDataModule(L.LightningDataModule):
     # --- set-up -------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
-        """Draw or decode the images, and build the dictionary if there is none.
+        """Build the dictionary if there is none, and draw or decode the images that are used.
 
         Lightning calls this in one process, so that the others find everything made.
 
         Raises:
-            InputError: if the source or an image of it is missing or broken.
+            InputError: if the source or an image of it is missing or broken, see also `setup`.
         """
         self._source = load_source(self.source_name, self.root)
-        self._source.pixels(self.image_size)
-        path = default_path(self.source_name)
-        if self.dictionary_path is None and not path.is_file():
-            with locked(path):
-                if not path.is_file():
-                    build_file(path, self.source_name, self.root)
+        if self.dictionary_path is None:
+            build_missing(self.source_name, self.root)
+        self.setup()
+        self._pixels = None  # decode what may have changed since an earlier call
+        self.pixels()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the source and the dictionary.
@@ -107,21 +115,16 @@ class AttributeDataModule(L.LightningDataModule):
         if self._dictionary is not None:
             return
         source = self._source or load_source(self.source_name, self.root)
-        path = self.dictionary_path or default_path(self.source_name)
-        if self.dictionary_path is not None and not path.is_file():
-            raise InputError(
-                f"--data.dictionary is {path}, found no such file. Leave it out to use "
-                f"{default_path(self.source_name)}, or build it with: make dictionary "
-                f"DATA={self.source_name} ARGS=--out={path}"
-            )
         self._source = source
-        dictionary = Dictionary.load(path, source=self.source_name)
         check_splits(self.annotations, source.root, self.split_path)
-        check_dictionary(
-            dictionary, path, source, self.root, given=self.dictionary_path is not None
-        )
+        dictionary = dictionary_of(source, self.root, self.dictionary_path)
         self.attribute = dictionary.attribute(self.attribute).name
         self._dictionary = dictionary
+        if self.max_images is not None:
+            speaks_N = np.asarray(self.labels(self.attribute).known.any(axis=1))
+            self._items = limited(self.annotations, speaks_N, self.max_images)
+            self._annotations = self.annotations.take(self._items)
+            self._labels.clear()  # they are of all items
         for split in NEEDED:
             self.members(split)
 
@@ -195,7 +198,11 @@ class AttributeDataModule(L.LightningDataModule):
         if attribute not in self._labels:
             entry = self.dictionary.attribute(attribute)
             self._labels[attribute] = self.annotations.labels(
-                attribute, entry.texts, exclusive=entry.exclusive, min_weight=self.min_weight
+                attribute,
+                entry.texts,
+                exclusive=entry.exclusive,
+                min_weight=self.min_weight,
+                spellings=entry.spellings,
             )
         return self._labels[attribute]
 
@@ -224,14 +231,14 @@ class AttributeDataModule(L.LightningDataModule):
         return members
 
     def pixels(self) -> Pixels:
-        """All images, uint8 (N, H, W, 3), memory-mapped."""
+        """The squares of all images, uint8 (N * C, H, W, 3), memory-mapped; C is `crops`."""
         if self._pixels is None:
-            self._pixels = self.source.pixels(self.image_size)
+            self._pixels = self.source.pixels(self.image_size, self._items, crops=self.crops)
         return self._pixels
 
     def image(self, index: int) -> Pixels:
         """One image, uint8 (H, W, 3)."""
-        return np.asarray(self.pixels()[index])
+        return np.asarray(self.pixels()[index * self.crops])
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -251,6 +258,7 @@ class AttributeDataModule(L.LightningDataModule):
             self.members("train"),
             batch_size=self.batch_size,
             seed=self.seed,
+            crops=self.crops,
             rank=rank,
             world_size=world_size,
         )
@@ -267,7 +275,11 @@ class AttributeDataModule(L.LightningDataModule):
     def _ordered(self, split: str) -> Loader:
         rank, world_size = self._place()
         batches = OrderedBatches(
-            self.members(split), batch_size=_EVALUATION_BATCH, rank=rank, world_size=world_size
+            self.members(split),
+            batch_size=_EVALUATION_BATCH,
+            crops=self.crops,
+            rank=rank,
+            world_size=world_size,
         )
         return self._loader(batches)
 

@@ -29,6 +29,8 @@ class ClassDataModule(AttributeDataModule):
         num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
         image_size: pixels a side that images are decoded to.
         split: file of a split to use in place of the source's own; the shots are drawn from it.
+        max_images: see `AttributeDataModule`; after the shots are drawn.
+        crops: see `AttributeDataModule`.
         seed: seed of the order of the images, 0 or more.
 
     Raises:
@@ -47,6 +49,8 @@ class ClassDataModule(AttributeDataModule):
         num_workers: int | None = None,
         image_size: int = 224,
         split: Path | None = None,
+        max_images: int | None = None,
+        crops: int = 1,
         seed: int = 0,
     ) -> None:
         name = attribute or about_source(source).class_attribute
@@ -57,7 +61,8 @@ class ClassDataModule(AttributeDataModule):
             )
         super().__init__(
             name, source=source, root=root, dictionary=dictionary, batch_size=batch_size,
-            num_workers=num_workers, image_size=image_size, split=split, seed=seed,
+            num_workers=num_workers, image_size=image_size, split=split, max_images=max_images,
+            crops=crops, seed=seed,
         )  # fmt: skip
         self.shots, self.shots_seed = shots, shots_seed
 

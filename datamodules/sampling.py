@@ -1,5 +1,8 @@
 """Which images a process sees, and in which order: a pure function of (seed, epoch, rank).
 
+A number that comes names a square of an image: image * C + square, where the data module keeps C
+squares of each. Square 0 is the image's centre; the others are crops for training.
+
 Nothing depends on how many numbers were drawn before, so a resumed run sees what an uninterrupted
 one would have, and two processes see together what one would have seen alone.
 """
@@ -12,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from datamodules.counter_random import uniform
 from datamodules.errors import InputError
 
 
@@ -25,7 +29,8 @@ class ShuffledBatches(Sampler[list[int]]):
         members: image numbers to draw from.
         batch_size: images of a global batch, a multiple of `world_size`; fewer members make a
             smaller batch, their number rounded down to such a multiple.
-        seed: seed of the order.
+        seed: seed of the order, and of which square of an image an epoch shows.
+        crops: C, squares of each image.
         rank: this process, from 0.
         world_size: number of processes.
 
@@ -39,6 +44,7 @@ class ShuffledBatches(Sampler[list[int]]):
         *,
         batch_size: int,
         seed: int,
+        crops: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -47,7 +53,7 @@ class ShuffledBatches(Sampler[list[int]]):
                 f"expected an image or more for each of {world_size} processes, got "
                 f"{len(members)} images to train on. Use fewer devices or annotate more images."
             )
-        self.members, self.seed = members, seed
+        self.members, self.seed, self.crops = members, seed, crops
         self.batch_size = min(batch_size, len(members) // world_size * world_size)
         self.rank, self.world_size, self.epoch = rank, world_size, 0
 
@@ -65,6 +71,8 @@ class ShuffledBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.members)
+        drawn = uniform(self.seed, f"square/{self.epoch}", order, 1)[:, 0]
+        order = order * self.crops + (drawn * self.crops).astype(np.int64)
         for batch in range(len(self)):
             whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield whole[self.rank :: self.world_size].tolist()
@@ -76,18 +84,25 @@ class OrderedBatches(Sampler[list[int]]):
     Args:
         members: image numbers.
         batch_size: images of a batch of one process.
+        crops: C, squares of each image, of which the centre is shown.
         rank: this process, from 0.
         world_size: number of processes.
     """
 
     def __init__(
-        self, members: NDArray[np.int64], *, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        members: NDArray[np.int64],
+        *,
+        batch_size: int,
+        crops: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        self.members, self.batch_size = members[rank::world_size], batch_size
+        self.squares, self.batch_size = members[rank::world_size] * crops, batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.members) // self.batch_size)
+        return -(-len(self.squares) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self.members), self.batch_size):
-            yield self.members[start : start + self.batch_size].tolist()
+        for start in range(0, len(self.squares), self.batch_size):
+            yield self.squares[start : start + self.batch_size].tolist()

@@ -43,7 +43,7 @@ def embed(
     with progress(text, len(members)) as advance:
         for start in range(0, len(members), _BATCH):
             batch = members[start : start + _BATCH]
-            images = torch.from_numpy(np.ascontiguousarray(pixels[batch]))
+            images = torch.from_numpy(np.ascontiguousarray(pixels[batch * data.crops]))
             parts.append(encode(images.permute(0, 3, 1, 2).to(device)).float())
             advance(len(batch))
     return torch.cat(parts)

@@ -150,6 +150,20 @@ def test_values_without_letters_are_told_apart():
     assert labels.label.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
 
 
+def test_merged_spellings_count_as_their_value():
+    table = annotations_of(
+        [
+            Annotation("a", "train", "", "grey"),
+            Annotation("b", "train", "", "silver"),
+            Annotation("c", "train", "", "red"),
+        ]
+    )
+    values = ("gray", "red")
+    assert table.labels("color", values, exclusive=False).label.tolist() == [[1, 0], [0, 0], [0, 1]]
+    merged = table.labels("color", values, exclusive=False, spellings={"silver": "gray"})
+    assert merged.label.tolist() == [[1, 0], [1, 0], [0, 1]]
+
+
 @given(st.permutations(range(len(TABLE.rows))), st.booleans())
 def test_labels_do_not_depend_on_the_order_of_rows(order, exclusive):
     shuffled = annotations_of([TABLE.rows[i] for i in order])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules import agreement
 from datamodules import attribute as module
 from datamodules.annotations import Annotations
 from datamodules.attribute import AttributeDataModule
@@ -246,13 +247,15 @@ def build_slowly(folder, root, log):
             stream.write("built\n")
         save_dictionary(path, Glyphs.open(root), [entry("color", ATTRIBUTES["color"])])
 
-    module.build_file = build
-    module.default_path = lambda source: folder / f"{source}.json"
+    agreement.build_file = build
+    agreement.default_path = lambda source: folder / f"{source}.json"
     AttributeDataModule("color", root=root).prepare_data()
 
 
 def test_two_runs_on_a_fresh_machine_make_data_and_dictionary_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("datamodules.sources.glyphs.source.SPLITS", {"train": 300})
+    monkeypatch.setattr(
+        "datamodules.sources.glyphs.source.SPLITS", {"train": 250, "validation": 50}
+    )
     args = tmp_path / "dictionary", tmp_path / "glyphs", tmp_path / "log"
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=build_slowly, args=args) for _ in range(2)]

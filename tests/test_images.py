@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules import images
 from datamodules.errors import InputError
-from datamodules.images import cached, decode, decode_boxes, write_pixels
+from datamodules.images import cache, cached, crop_draws, decode, decode_boxes, write_pixels
 
 ROOT = Path(__file__).parents[1]
 ORIENTATION = 0x0112
@@ -143,7 +142,7 @@ def test_pictures_come_in_the_order_of_their_names(paths, tmp_path):
 
 def test_they_are_decoded_once(paths, tmp_path, monkeypatch):
     first = cached(paths, 6, tmp_path / "cache")
-    monkeypatch.setattr(images, "decode", None)
+    monkeypatch.setattr(cache, "decode_boxes", None)
     assert np.array_equal(cached(paths, 6, tmp_path / "cache"), first)
 
 
@@ -165,15 +164,15 @@ def test_a_broken_picture_leaves_no_cache(paths, tmp_path):
 
 
 def decode_slowly(paths, folder, log, number):
-    original = images.decode_boxes
+    original = cache.decode_boxes
 
-    def slow(path, size, boxes):
+    def slow(path, *args):
         with log.open("a") as stream:
             stream.write(f"{number} {path.name}\n")
         time.sleep(0.02)
-        return original(path, size, boxes)
+        return original(path, *args)
 
-    images.decode_boxes = slow
+    cache.decode_boxes = slow
     cached(paths, 6, folder)
 
 
@@ -194,10 +193,10 @@ def test_of_two_processes_one_decodes_and_both_read_the_same(paths, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from datamodules import images
+from datamodules.images import cached
 
 os.replace = lambda *names: os._exit(9)
-images.cached([Path(name) for name in sys.argv[2:]], 6, Path(sys.argv[1]))
+cached([Path(name) for name in sys.argv[2:]], 6, Path(sys.argv[1]))
 """
 
 

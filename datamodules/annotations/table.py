@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -185,11 +186,12 @@ class Annotations:
         *,
         exclusive: bool,
         min_weight: float = 0.0,
+        spellings: Mapping[str, str] = MappingProxyType({}),
     ) -> Labels:
         """Labels of the items for the values of an attribute.
 
-        Values match annotated ones by their normalised spelling; annotated values that are not
-        among `values` are left out. A value that no row speaks of is unknown, unless values exclude
+        Values match annotated ones by their normalised spelling, or by one of `spellings`;
+        annotated values that are neither are left out. A value that no row speaks of is unknown, unless values exclude
         each other and another one is shown: then it is 0.
 
         Args:
@@ -197,12 +199,15 @@ class Annotations:
             values: the V values, usually those of the dictionary.
             exclusive: whether an item shows at most one of them.
             min_weight: rows of less weight count as unknown.
+            spellings: other words for values -> the value.
 
         Returns:
             Label and known, each (N, V), and the largest weight of each item's rows, (N,): 1 where
             there is none.
         """
         column = {spelling(value): index for index, value in enumerate(values)}
+        for form, value in spellings.items():
+            column.setdefault(spelling(form), column[spelling(value)])
         column_of = np.array(
             [column.get(spelling(value), -1) for value in self.names.values], np.int64
         )
@@ -218,6 +223,29 @@ class Annotations:
         if exclusive:
             known[label.any(axis=1)] = True
         return Labels(label, known, np.where(weight < 0, np.float32(1), weight))
+
+    def take(self, items: NDArray[np.int64]) -> Annotations:
+        """The annotations of some items alone.
+
+        Args:
+            items: their numbers, each once; in the result they count from 0 in this order.
+        """
+        if len(items) == len(self) and (items == np.arange(len(self))).all():
+            return self
+        number_of = np.full(len(self), -1, np.int32)
+        number_of[items] = np.arange(len(items), dtype=np.int32)
+        kept = number_of[self.columns.item] >= 0
+        used = dict.fromkeys(self.items.image[items].tolist())
+        code_of = np.zeros(len(self.names.images), np.int32)
+        code_of[list(used)] = np.arange(len(used), dtype=np.int32)
+        columns = Rows._make(column[kept] for column in self.columns)
+        chosen = Items._make(column[items] for column in self.items)
+        return replace(
+            self,
+            names=self.names._replace(images=tuple(self.names.images[code] for code in used)),
+            items=chosen._replace(image=code_of[chosen.image]),
+            columns=columns._replace(item=number_of[columns.item]),
+        )
 
     def with_splits(self, split_of: Mapping[str, str]) -> Annotations:
         """The same annotations with images put into other splits.

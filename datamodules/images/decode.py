@@ -1,34 +1,27 @@
-"""Pictures on disk -> uint8 squares, decoded once and kept in one memory-mapped array.
+"""One picture on disk -> uint8 squares: of all of it, of boxes in it, and of crops of these.
 
-Decoding JPEG and PNG is what starves a GPU; reading rows of an array does not.
-
-Shape letters: N images, S pixels a side.
+Shape letters: n parts of a picture, C squares of each part, S pixels a side.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.errors import InputError
-from datamodules.files import cannot_write, locked
-from datamodules.progress import progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
+Draws = NDArray[np.float32]
+_Edges = tuple[int, int, int, int]  # left, top, right, bottom
 
-_AHEAD = 16  # pictures a thread that may wait to be written
+_SMALLEST_CROP = 0.5  # of a part's area: smaller ones lose what the labels speak of
 
 
 def decode(path: Path, size: int) -> Pixels:
@@ -40,17 +33,20 @@ def decode(path: Path, size: int) -> Pixels:
     return np.asarray(decode_boxes(path, size, np.zeros((1, 4)))[0])
 
 
-def decode_boxes(path: Path, size: int, boxes: Boxes) -> Pixels:
-    """Parts of one picture, which is decoded once: uint8 (n, size, size, 3).
+def decode_boxes(path: Path, size: int, boxes: Boxes, draws: Draws | None = None) -> Pixels:
+    """Parts of one picture, which is decoded once: uint8 (n * C, size, size, 3).
 
     A box is grown to a square around its centre, as far as the picture reaches, so that nothing of
-    it is cut off and nothing is distorted.
+    it is cut off and nothing is distorted. Each part's squares follow each other: its centre, then
+    its crops, squares too, of half of its area or more.
 
     Args:
         path: the file.
         size: side of the output in pixels.
         boxes: (n, 4), each x, y, width, height in pixels of the upright picture; zeros for all of
             it. What reaches over the border is cut off.
+        draws: numbers in [0, 1), (n, C - 1, 3), of the area and the place of each crop; None for no
+            crops, C = 1.
 
     Raises:
         InputError: if the file is missing or is not a whole picture, or a box lies outside.
@@ -60,8 +56,11 @@ def decode_boxes(path: Path, size: int, boxes: Boxes) -> Pixels:
     try:
         with Image.open(path) as picture:
             whole = _rgb(ImageOps.exif_transpose(picture))
-            parts = [whole.crop(_around(box, whole.size, path)) for box in boxes.tolist()]
-            return np.stack([np.asarray(square(part, size)) for part in parts])
+            parts = [_around(box, whole.size, path) for box in boxes.tolist()]
+            if draws is not None:
+                crops = zip(parts, draws.tolist(), strict=True)
+                parts = [each for part, drawn in crops for each in (part, *_crops(part, drawn))]
+            return np.stack([np.asarray(square(whole.crop(part), size)) for part in parts])
     except InputError:
         raise
     except FileNotFoundError:
@@ -74,99 +73,6 @@ def decode_boxes(path: Path, size: int, boxes: Boxes) -> Pixels:
             f"expected a whole image in {path}, got a file that cannot be decoded ({error}). "
             "Replace it, or remove its rows from the annotations."
         ) from None
-
-
-def cached(paths: Sequence[Path], size: int, folder: Path, *, boxes: Boxes | None = None) -> Pixels:
-    """All pictures, uint8 (N, size, size, 3), memory-mapped; decoded on the first call.
-
-    The cache's name carries the size, the boxes and the files' paths, lengths and times, so a
-    changed file is decoded anew.
-
-    Args:
-        paths: the file of each item, N; one that comes several times in a row is decoded once.
-        size: side of the output in pixels.
-        folder: where caches lie.
-        boxes: (N, 4), see `decode_boxes`; None for whole pictures.
-
-    Raises:
-        InputError: if a picture is missing or broken, or the cache cannot be written.
-    """
-    if boxes is None:
-        boxes = np.zeros((len(paths), 4))
-    file = folder / f"images-{size}-{_stamp(paths, boxes)}.npy"
-    return decoded_once(file, _decoded(paths, size, boxes), (len(paths), size, size, 3))
-
-
-def decoded_once(file: Path, blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> Pixels:
-    """The array of a cache, memory-mapped, which is written first if it is not there.
-
-    Of several processes that ask at once, one writes and the others wait.
-
-    Args:
-        file: the cache.
-        blocks: images in order, see `write_pixels`; untouched where the cache is there.
-        shape: (N, S, S, 3) of all blocks together.
-
-    Raises:
-        InputError: if a picture is broken, or the cache cannot be written.
-    """
-    if not file.exists():
-        with locked(file):
-            if not file.exists():
-                write_pixels(file, blocks, shape, name="decoding images")
-    return mapped(file)
-
-
-def mapped(file: Path) -> Pixels:
-    """The array of an .npy file, memory-mapped and read-only."""
-    return np.asarray(np.load(file, mmap_mode="r"))
-
-
-def write_pixels(
-    file: Path, blocks: Iterable[Pixels], shape: tuple[int, int, int, int], *, name: str
-) -> None:
-    """Write an .npy file of images block by block, so that they need not fit into memory; atomic.
-
-    Args:
-        file: the file to write.
-        blocks: images in order, each block (n, H, W, 3).
-        shape: (N, H, W, 3) of all blocks together.
-        name: what the progress bar says is being done.
-
-    Raises:
-        InputError: if the disk is full or the folder cannot be written.
-    """
-    open_memmap: Any = np.lib.format.open_memmap
-    partial = file.with_name(f".partial-{file.name}")
-    try:
-        array, row = open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape), 0
-        with progress(name, shape[0]) as advance:
-            for block in blocks:
-                array[row : row + len(block)] = block
-                row += len(block)
-                advance(len(block))
-        array.flush()
-        os.replace(partial, file)
-    except OSError as error:
-        raise cannot_write(file, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _decoded(paths: Sequence[Path], size: int, boxes: Boxes) -> Iterator[Pixels]:
-    """Each picture's items as a block, decoded by as many threads as there are processors."""
-    starts = [row for row in range(len(paths)) if row == 0 or paths[row] != paths[row - 1]]
-    runs = list(pairwise([*starts, len(paths)]))
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for first in range(0, len(runs), _AHEAD * threads):  # else all of them would pile up
-                yield from pool.map(
-                    lambda run: decode_boxes(paths[run[0]], size, boxes[run[0] : run[1]]),
-                    runs[first : first + _AHEAD * threads],
-                )
-        finally:  # after a broken picture, do not decode the others first
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _rgb(picture: Image) -> Image:
@@ -187,7 +93,7 @@ def square(picture: Image, size: int) -> Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def _around(box: list[float], size: tuple[int, int], path: Path) -> tuple[int, int, int, int]:
+def _around(box: list[float], size: tuple[int, int], path: Path) -> _Edges:
     """Left, top, right and bottom of a square around a box, within a picture of this size."""
     if not any(box):
         return 0, 0, *size
@@ -208,12 +114,14 @@ def _around(box: list[float], size: tuple[int, int], path: Path) -> tuple[int, i
     return left, top, right, bottom
 
 
-def _stamp(paths: Sequence[Path], boxes: Boxes) -> str:
-    digest = hashlib.sha256(boxes.tobytes() if boxes.any() else b"")
-    for path in dict.fromkeys(paths):
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # `decode` names the missing file
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]
+def _crops(part: _Edges, drawn: list[list[float]]) -> list[_Edges]:
+    """Squares within a part of a picture, one for each three numbers in [0, 1)."""
+    left, top, right, bottom = part
+    short = min(right - left, bottom - top)
+    found = []
+    for area, along_x, along_y in drawn:
+        side = max(1, round(short * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * area) ** 0.5))
+        x = left + int(along_x * (right - left - side + 1))
+        y = top + int(along_y * (bottom - top - side + 1))
+        found.append((x, y, x + side, y + side))
+    return found

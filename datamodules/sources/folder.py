@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datamodules.annotations import Annotations, read_csv
 from datamodules.errors import InputError
 from datamodules.files import file_size, sha256_file, sha256_json
-from datamodules.images import Pixels, cached
+from datamodules.images import Pixels, cached, crop_draws
 from datamodules.sources.about import About, Files
 from datamodules.tables import read_table
 
@@ -71,10 +74,15 @@ class Folder:
                 texts[image].append(text)
         return list(texts.values())
 
-    def pixels(self, size: int) -> Pixels:
-        """All items, uint8 (N, size, size, 3); cached under `artifacts/data/folder`."""
-        paths = [self.root / image for image in self.annotations.images]
-        return cached(paths, size, CACHE, boxes=self.annotations.boxes)
+    def pixels(
+        self, size: int, items: NDArray[np.int64] | None = None, *, crops: int = 1
+    ) -> Pixels:
+        """The items as squares, see `Source.pixels`; cached in `artifacts/data/folder`."""
+        if items is None:
+            items = np.arange(len(self.annotations))
+        table, drawn = self.annotations.take(items), crop_draws(items, crops)
+        paths = [self.root / image for image in table.images]
+        return cached(paths, size, CACHE, boxes=table.boxes, draws=drawn)
 
     def _spoken(self) -> Iterator[tuple[str, str]]:
         """Pairs of image and caption."""

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from datamodules.annotations import Builder
 from datamodules.errors import InputError
 from datamodules.files import sha256_json
-from datamodules.images import Pixels, decoded_once, square
+from datamodules.images import Pixels, chosen, decoded_once, square
 from datamodules.sources.about import About, Download, Files
 from datamodules.sources.lines import safe_path
 from datamodules.sources.table_source import CACHE, TableSource
@@ -106,8 +106,10 @@ class Segmented(TableSource):
         with _opened(self.file) as parts:
             return _masks(parts, index)
 
-    def pixels(self, size: int) -> Pixels:
-        """All items, uint8 (N, size, size, 3), cached under `artifacts/data/<name>`.
+    def pixels(
+        self, size: int, items: NDArray[np.int64] | None = None, *, crops: int = 1
+    ) -> Pixels:
+        """The items, uint8 (N, size, size, 3), cached under `artifacts/data/<name>`.
 
         Raises:
             InputError: if the file is broken, or the cache cannot be written.
@@ -116,7 +118,9 @@ class Segmented(TableSource):
         stamp = f"{self.file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode()
         digest = hashlib.sha256(stamp).hexdigest()[:12]
         cache = CACHE / self.name / f"images-{size}-{digest}.npy"
-        return decoded_once(cache, self._squares(size), (len(self.annotations), size, size, 3))
+        shape = len(self.annotations), size, size, 3
+        pixels = decoded_once(cache, self._squares(size), shape)
+        return chosen(pixels, items, crops, source=self.name)
 
     @cached_property
     def _categories(self) -> list[str]:

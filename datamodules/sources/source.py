@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datamodules.annotations import Annotations
 from datamodules.images import Pixels
 
@@ -50,10 +53,18 @@ class Source(Protocol):
         """Free sentences about each image of a split, in the order of `Annotations.images_of`."""
         ...
 
-    def pixels(self, size: int) -> Pixels:
-        """All items, uint8 (N, S, S, 3); S is `size` unless the source keeps a size of its own.
+    def pixels(
+        self, size: int, items: NDArray[np.int64] | None = None, *, crops: int = 1
+    ) -> Pixels:
+        """The items as squares, uint8 (N * C, S, S, 3), those of an item one after the other.
+
+        Args:
+            size: S, in pixels; a source may keep a size of its own.
+            items: numbers of the N items that are wanted; None for all.
+            crops: C squares of each item: its centre, then crops of half of its area or more.
 
         Raises:
-            InputError: if an image is missing or broken.
+            InputError: if an image is missing or broken, or the source has no larger pictures to
+                cut crops from.
         """
         ...

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datamodules.annotations import Annotations
 from datamodules.errors import InputError
 from datamodules.files import file_size
-from datamodules.images import Pixels, cached
+from datamodules.images import Pixels, cached, crop_draws
 from datamodules.sources.about import About
 
 CACHE = Path("artifacts/data")
@@ -61,13 +64,22 @@ class TableSource:
         """Free sentences about each image of a split; empty lists where there are none."""
         return [self.spoken.get(image, []) for image in self.annotations.images_of(split)]
 
-    def pixels(self, size: int) -> Pixels:
-        """All items, uint8 (N, size, size, 3), cached under `artifacts/data/<name>`.
+    def pixels(
+        self, size: int, items: NDArray[np.int64] | None = None, *, crops: int = 1
+    ) -> Pixels:
+        """The items as squares, uint8 (N * C, size, size, 3), cached in `artifacts/data/<name>`.
+
+        Args:
+            size: in pixels.
+            items: numbers of the N items that are wanted; None for all.
+            crops: C squares of each item, see `Source.pixels`.
 
         Raises:
             InputError: if images are missing or broken, or a box lies outside its image.
         """
-        table = self.annotations
+        if items is None:
+            items = np.arange(len(self.annotations))
+        table = self.annotations.take(items)
         missing = [name for name in table.names.images if not (self.images / name).is_file()]
         if missing:
             raise InputError(
@@ -76,4 +88,5 @@ class TableSource:
                 f"{self.about.get}"
             )
         paths = [self.images / name for name in table.images]
-        return cached(paths, size, CACHE / self.name, boxes=table.boxes)
+        drawn = crop_draws(items, crops)
+        return cached(paths, size, CACHE / self.name, boxes=table.boxes, draws=drawn)

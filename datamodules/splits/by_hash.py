@@ -15,6 +15,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.annotations import Annotations
 from datamodules.errors import InputError
 from datamodules.splits.split import Identifier, Split, check_lengths, check_seed
 
@@ -35,6 +39,30 @@ def uniform(identifier: Identifier | tuple[str, str], seed: int) -> float:
 def in_hash_order(identifiers: Iterable[Key], seed: int) -> list[Key]:
     """The distinct identifiers in an order that depends on them and the seed, not on their own."""
     return sorted(set(identifiers), key=lambda each: (uniform(each, seed), repr(each)))
+
+
+def limited(
+    annotations: Annotations, wanted_N: NDArray[np.bool_], max_images: int
+) -> NDArray[np.int64]:
+    """A part of every split, chosen by the hash of the images' names: the same on any machine.
+
+    Args:
+        annotations: N items.
+        wanted_N: which items an image is worth taking for.
+        max_images: most images of each split.
+
+    Returns:
+        Numbers of the items on the chosen images, ascending; those that are not wanted too.
+    """
+    image_N, names = annotations.items.image, annotations.names.images
+    kept = np.zeros(len(names), np.bool_)
+    for split in annotations.splits:
+        members = annotations.members(split)
+        codes = {names[code]: code for code in set(image_N[members[wanted_N[members]]].tolist())}
+        kept[[codes[name] for name in in_hash_order(codes, 0)[:max_images]]] = True
+    codes_S = [annotations.names.splits.index(split) for split in annotations.splits]
+    in_a_split = np.isin(annotations.items.split, codes_S)
+    return np.flatnonzero(kept[image_N] & in_a_split)
 
 
 def hash_split(

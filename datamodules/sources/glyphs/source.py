@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.annotations import Annotation, Annotations, csv_text, read_csv
 from datamodules.errors import InputError
@@ -26,7 +27,7 @@ from datamodules.files import (
     write_json,
     write_text,
 )
-from datamodules.images import Pixels, mapped, write_pixels
+from datamodules.images import Pixels, chosen, mapped, write_pixels
 from datamodules.sources.about import About
 from datamodules.sources.glyphs.captions import captions
 from datamodules.sources.glyphs.draw import draw
@@ -86,9 +87,11 @@ class Glyphs:
             texts = [json.loads(line)["captions"] for line in stream]
         return [texts[index] for index in self.annotations.members(split)]
 
-    def pixels(self, size: int) -> Pixels:
-        """All images, uint8 (N, 64, 64, 3), memory-mapped; resizing them is the model's part."""
-        return mapped(self.root / "images.npy")
+    def pixels(
+        self, size: int, items: NDArray[np.int64] | None = None, *, crops: int = 1
+    ) -> Pixels:
+        """The images as they were drawn, uint8 (N, 64, 64, 3): resizing is the model's part."""
+        return chosen(mapped(self.root / "images.npy"), items, crops, source=self.name)
 
 
 open_source = Glyphs.open
