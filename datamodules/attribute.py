@@ -39,7 +39,7 @@ class AttributeDataModule(L.LightningDataModule):
         root: its folder; glyphs are drawn where there is none.
         dictionary: the dictionary's file; `artifacts/dictionary/<source>.json`, built if missing.
         batch_size: images of one training step, over all processes together.
-        num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
+        num_workers: processes that fetch batches; by default none, but a thread beside a GPU.
         image_size: pixels a side that images are decoded to; glyphs keep their own 64.
         split: file of a split to use in place of the source's own, see `datamodules.splits`.
         min_weight: labels that the source trusts less count as unknown.

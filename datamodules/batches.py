@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from datamodules.annotations import Labels
 from datamodules.images import Pixels
@@ -50,12 +51,21 @@ class AttributeImages(Dataset[Batch]):
         squares = np.asarray(index, dtype=np.int64)
         rows = squares // self.crops
         return {
-            "image": torch.from_numpy(self.pixels[squares]).permute(0, 3, 1, 2),
+            "image": self._copied(squares).permute(0, 3, 1, 2),
             "label": torch.from_numpy(self.labels.label[rows]),
             "known": torch.from_numpy(self.labels.known[rows]),
             "weight": torch.from_numpy(self.labels.weight[rows]),
             "index": torch.from_numpy(rows),
         }
+
+    def _copied(self, squares: NDArray[np.int64]) -> Tensor:
+        """Squares, uint8 (B, H, W, 3); beside a GPU at once in memory that it can read itself."""
+        if get_worker_info() is not None or not torch.cuda.is_available():
+            return torch.from_numpy(self.pixels[squares])
+        shape = (len(squares), *self.pixels.shape[1:])
+        copied = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        np.take(self.pixels, squares, axis=0, out=copied.numpy(), mode="clip")  # "raise" buffers
+        return copied
 
 
 class Ahead(DataLoader[Batch]):

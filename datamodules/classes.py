@@ -26,7 +26,7 @@ class ClassDataModule(AttributeDataModule):
         shots_seed: of that draw; CoOp reports 1, 2 and 3.
         dictionary: the dictionary's file; `artifacts/dictionary/<source>.json`, built if missing.
         batch_size: images of one training step, over all processes together.
-        num_workers: processes that fetch batches; by default 2 beside a GPU, else none.
+        num_workers: processes that fetch batches; by default none, but a thread beside a GPU.
         image_size: pixels a side that images are decoded to.
         split: file of a split to use in place of the source's own; the shots are drawn from it.
         max_images: see `AttributeDataModule`; after the shots are drawn.
