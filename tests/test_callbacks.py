@@ -48,7 +48,7 @@ class TinyData(L.LightningDataModule):
         self.attribute, self.values, self.exclusive = "color", VALUES, True
         self.num_train, self.num_val, self.batch_size = num_train, num_val, batch_size
         entries = tuple(
-            Value(f"v{n}", text, 40 - n, forms=(text,), examples=(f"a {text} | thing",))
+            Value(f"v{n}", text, 40 - n, forms={text: 40 - n}, examples=(f"a {text} | thing",))
             for n, text in enumerate(VALUES)
         )
         self.dictionary = Dictionary("tiny", "0" * 64, (Attribute("color", entries, True),))

@@ -93,7 +93,7 @@ def test_words_of_no_known_type_abstain_and_cluster_among_themselves():
 
     given = [with_animal(image) for image in glyph_captions(0, 1500)]
     dictionary = build_dictionary("zoo", given, data_hash="x")
-    group = {word.text: word.cluster for word in dictionary.unassigned}
+    group = {word.text: word.group for word in dictionary.unassigned}
     assert len({group[word] for word in animals}) == 1
     assert len({group[word] for word in moods}) == 1
     assert {group["cat"], group["sad"]} == {0, 1}

@@ -31,7 +31,12 @@ def test_attributes_and_values_are_those_of_the_training_split(tmp_path):
     dictionary = stated(source_of(rows, tmp_path))
     assert dictionary.names == ("color", "bill shape")
     red, blue = dictionary.attribute("color").values
-    assert (red.text, red.count, red.forms, red.evidence) == ("red", 3, ("red", "Red"), "given")
+    assert (red.text, red.count, red.forms, red.evidence) == (
+        "red",
+        3,
+        {"red": 2, "Red": 1},
+        "given",
+    )
     assert (blue.text, blue.count) == ("blue", 1)
     assert dictionary.data_hash == words_hash(source_of(rows, tmp_path))
     assert dictionary.settings["mode"] == "given"

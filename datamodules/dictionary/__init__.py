@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from datamodules.dictionary.schema import (
+from datamodules.dictionary.records import (
     AnchorType,
     Attribute,
-    Dictionary,
+    Group,
+    Merit,
     Proposal,
     Unassigned,
     Value,
 )
+from datamodules.dictionary.schema import Dictionary
 
 if TYPE_CHECKING:
     from datamodules.dictionary.settings import Settings
@@ -26,6 +28,8 @@ __all__ = [
     "AnchorType",
     "Attribute",
     "Dictionary",
+    "Group",
+    "Merit",
     "Proposal",
     "Unassigned",
     "Value",

@@ -1,6 +1,6 @@
 """Captions -> dictionary: the stages in order, each a pure function of what came before.
 
-    collect -> describes_image -> word_vectors + exclusion -> type_words -> HDBSCAN -> attributes
+    collect -> describes_image -> word vectors + exclusion -> type_words -> HDBSCAN -> attributes
 
 Shape letters: I images, W words, C candidate words, T types, D features.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from datamodules.dictionary.anchors import Typed, leave_one_out, type_words
 from datamodules.dictionary.clusters import Labels, hdbscan_labels
 from datamodules.dictionary.collect import Corpus, collect
+from datamodules.dictionary.embed.trained import TrainedVectors, Word2VecSettings
 from datamodules.dictionary.evidence import (
     Array,
     caption_lift,
@@ -24,7 +25,8 @@ from datamodules.dictionary.evidence import (
     shared_images,
 )
 from datamodules.dictionary.lemmas import propose_merges
-from datamodules.dictionary.schema import AnchorType, Dictionary, Proposal
+from datamodules.dictionary.records import AnchorType, Proposal
+from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.scores import adjusted_rand, noise_as_singletons
 from datamodules.dictionary.select import (
     Candidates,
@@ -34,7 +36,7 @@ from datamodules.dictionary.select import (
     unassigned,
 )
 from datamodules.dictionary.settings import Settings
-from datamodules.dictionary.vectors import centred, combine, unit_rows, word_vectors
+from datamodules.dictionary.vectors import centred, combine, unit_rows
 from datamodules.errors import InputError
 
 STAGES = (
@@ -100,10 +102,11 @@ def build(
 
 
 def _vectors(corpus: Corpus, settings: Settings, seed: int) -> Array:
-    return word_vectors(
-        corpus.sentences, corpus.words, size=settings.vector_size, window=settings.window,
-        min_count=settings.min_count, epochs=settings.epochs, updates=settings.updates, seed=seed,
+    training = Word2VecSettings(
+        size=settings.vector_size, window=settings.window, min_count=settings.min_count,
+        epochs=settings.epochs, updates=settings.updates, seed=seed,
     )  # fmt: skip
+    return TrainedVectors(corpus.sentences, training).encode(corpus.words).astype(np.float64)
 
 
 def _proposals(corpus: Corpus, vectors_WD: Array, shared_WW: Array) -> tuple[Proposal, ...]:

@@ -27,7 +27,7 @@ class Corpus:
     Attributes:
         words: content words and fixed pairs, by falling count, then by spelling.
         counts: captions that mention each word.
-        forms: spellings of each word, most frequent first.
+        forms: spellings of each word with their counts, most frequent first.
         examples: up to two captions for each word.
         sentences: clauses as normalised words, function words kept: the context of the word
             vectors. "an" becomes "a", else words that begin with a vowel would look like a kind of
@@ -38,7 +38,7 @@ class Corpus:
 
     words: tuple[str, ...]
     counts: tuple[int, ...]
-    forms: dict[str, tuple[str, ...]]
+    forms: dict[str, dict[str, int]]
     examples: dict[str, tuple[str, ...]]
     sentences: list[list[str]]
     mentions_IW: csr_array
@@ -146,8 +146,8 @@ def _count(
     return counts, spellings, examples
 
 
-def _by_count(spellings: Counter[str]) -> tuple[str, ...]:
-    return tuple(sorted(spellings, key=lambda form: (-spellings[form], form)))
+def _by_count(spellings: Counter[str]) -> dict[str, int]:
+    return dict(sorted(spellings.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _mentions(

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datamodules.dictionary.schema import Dictionary, Mode
+from datamodules.dictionary.records import Mode
+from datamodules.dictionary.schema import Dictionary
 from datamodules.names import safe_name
 
 if TYPE_CHECKING:

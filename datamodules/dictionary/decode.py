@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -46,6 +46,10 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         return tuple(_value(inner, item, f"{where}[{number}]") for number, item in enumerate(raw))
     if origin in (Union, types.UnionType):
         return None if raw is None else _value(get_args(hint)[0], raw, where)
+    if origin is Literal:
+        if raw not in get_args(hint):
+            raise ValueError(f"expected one of {', '.join(get_args(hint))} at {where}, got {raw!r}")
+        return raw
     if is_dataclass(hint) and isinstance(hint, type):
         return decode(hint, raw, where)
     if origin is Mapping or hint is Mapping:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datamodules.annotations.table import spelling
-from datamodules.dictionary.schema import AnchorType, Attribute, Dictionary, Value
+from datamodules.dictionary.records import AnchorType, Attribute, Value
+from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.word_id import word_id
 from datamodules.errors import InputError
 from datamodules.files import sha256_json
@@ -69,7 +70,7 @@ def _attribute(source: Source, name: str, min_count: int) -> Attribute:
     values = tuple(
         Value(
             id=word_id(word), text=next(iter(forms)), count=sum(forms.values()),
-            forms=tuple(forms), score=1.0, margin=1.0, evidence="given",
+            forms=forms, score=1.0, margin=1.0, evidence="given", status="given",
         )
         for word, forms in spellings.items()
         if sum(forms.values()) >= min_count

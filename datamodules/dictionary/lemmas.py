@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.schema import Proposal
+from datamodules.dictionary.records import Proposal
 from datamodules.dictionary.vectors import unit_rows
 
 if TYPE_CHECKING:

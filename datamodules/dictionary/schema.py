@@ -1,4 +1,4 @@
-"""The dictionary as frozen records, and its JSON file. Standard library only.
+"""The dictionary as one frozen record, and its JSON file. Standard library only.
 
 `artifacts/dictionary/<source>.json` is canonical JSON (sorted keys), so equal dictionaries are
 equal bytes.
@@ -10,136 +10,33 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from datamodules.dictionary.decode import decode
+from datamodules.dictionary.records import AnchorType, Attribute, Proposal, Unassigned, Value
 from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_json, write_json
 from datamodules.normalize import normalize
 
-SCHEMA = "aspectra.dictionary/2"
-Mode = Literal["anchored", "hdbscan"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value of an attribute, such as "red".
-
-    Attributes:
-        id: stable over rebuilds; it depends on the normalised word alone.
-        text: the word as the captions write it most often.
-        count: number of captions that mention it.
-        forms: every spelling found, most frequent first.
-        score: likeness to the attribute's seed words, a cosine from -1 to 1.
-        margin: lead of that score over the next attribute's.
-        evidence: "seed" (a seed word), "anchor" (near the seeds), "cluster" (HDBSCAN put it with
-            them) or "given" (the source states it).
-        cluster: its HDBSCAN group inside the attribute; -1 is noise.
-        examples: two captions that mention it.
-    """
-
-    id: str
-    text: str
-    count: int
-    forms: tuple[str, ...] = ()
-    score: float = 0.0
-    margin: float = 0.0
-    evidence: str = "anchor"
-    cluster: int = -1
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One attribute, such as "color", with its values in order of falling count.
-
-    Attributes:
-        name: display name; use `datamodules.names.safe_name` for paths.
-        values: the values.
-        exclusive: True when the captions never give one image two of the values.
-        selected: whether an adapter is trained for it.
-        overlap: how often two values share an image, over the rate expected of independent words;
-            where the source states the values, the share of its images that show two.
-        templates: prompts with a place for the value; none leaves the choice to the examples.
-    """
-
-    name: str
-    values: tuple[Value, ...]
-    exclusive: bool = False
-    selected: bool = True
-    overlap: float = 0.0
-    templates: tuple[str, ...] = ()
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The values' display words, in order."""
-        return tuple(value.text for value in self.values)
-
-
-@dataclass(frozen=True)
-class AnchorType:
-    """A kind of attribute from `types.yaml`: its seed words, and those the captions use."""
-
-    name: str
-    seeds: tuple[str, ...]
-    found: tuple[str, ...] = ()
-    selected: bool = True
-
-
-@dataclass(frozen=True)
-class Unassigned:
-    """A frequent word that is not a value, and why.
-
-    Attributes:
-        text: the word.
-        count: number of captions that mention it.
-        reason: "says nothing about the image", "far from every seed", "between two attributes" or
-            "noise".
-        lift: how many times more often than by chance it comes back in another caption of the same
-            image; None when no image has two captions.
-        nearest: the attribute it is nearest to, "" for none.
-        cluster: its HDBSCAN group among the unassigned words; -1 is noise.
-    """
-
-    text: str
-    count: int
-    reason: str
-    lift: float | None = None
-    nearest: str = ""
-    cluster: int = -1
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A merge a person may want: spaCy's rules give both words the same lemma. Never applied.
-
-    Attributes:
-        words: the two words, the more frequent one first.
-        counts: captions that mention each.
-        lemma: their common base form, one of the two or a third word.
-        cosine: likeness of their word vectors, -1 to 1.
-        shared_images: images that mention both; None when no image has two captions.
-    """
-
-    words: tuple[str, ...]
-    counts: tuple[int, ...]
-    lemma: str
-    cosine: float
-    shared_images: int | None = None
+SCHEMA = "aspectra.dictionary/3"
 
 
 @dataclass(frozen=True)
 class Dictionary:
-    """The attributes of one source, found in its captions, with everything needed to judge them.
+    """The attributes of one source, with everything needed to judge them.
 
     Attributes:
         source: name of the data source.
-        data_hash: hash of the captions it was built from.
+        data_hash: hash of the captions or annotations it was built from.
         attributes: the attributes, in the order of `types`.
         types: the kinds of attribute that were looked for.
-        unassigned: frequent words that are not values.
-        proposals: lemma merges for a person to judge.
+        unassigned: words that are not values.
+        proposals: merges for a person to judge.
         labels_: cluster of each typed or unassigned word under HDBSCAN alone; -1 is noise.
+        unknown: words that the embedder has no vector for, most frequent first.
+        embedder: name of what gave the word vectors; "" if none was asked.
+        embedder_hash: SHA-256 of what decides them.
+        edits_hash: SHA-256 of the edits applied; "" if there were none.
         settings: the builder's thresholds, seed and mode.
         versions: versions of the libraries that built it.
         scores: self-checks of both modes; no reference taxonomy is used.
@@ -153,6 +50,10 @@ class Dictionary:
     unassigned: tuple[Unassigned, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     labels_: Mapping[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    embedder: str = ""
+    embedder_hash: str = ""
+    edits_hash: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)

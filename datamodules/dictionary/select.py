@@ -14,7 +14,8 @@ from datamodules.dictionary.anchors import Typed
 from datamodules.dictionary.clusters import Labels, hdbscan_labels, majority_types
 from datamodules.dictionary.collect import Corpus
 from datamodules.dictionary.evidence import Array, overlap
-from datamodules.dictionary.schema import AnchorType, Attribute, Unassigned, Value
+from datamodules.dictionary.grouping import grouped
+from datamodules.dictionary.records import AnchorType, Attribute, Unassigned, Value
 from datamodules.dictionary.settings import Settings
 from datamodules.dictionary.word_id import word_id
 
@@ -90,7 +91,7 @@ def attributes(
         members = np.flatnonzero(typed.label_C == label).tolist()
         if not members:
             continue
-        values = _values(corpus, candidates, typed, members, settings)
+        values = _values(corpus, candidates, typed, members)
         shared_VV = candidates.shared_CC[np.ix_(members, members)]
         ratio, expected = overlap(shared_VV, images=len(corpus.captions_I))
         kind = (
@@ -98,40 +99,40 @@ def attributes(
             if label < len(kinds)
             else AnchorType(f"like {values[0].text}", (), selected=False)
         )
-        found.append(
-            Attribute(
-                name=kind.name,
-                values=values,
-                # Fewer than 5 expected meetings cannot show that two values never meet.
-                exclusive=expected >= 5 and ratio <= settings.exclusive_overlap,
-                selected=kind.selected and len(values) > 1,
-                overlap=round(ratio, 4),
-            )
+        attribute = Attribute(
+            name=kind.name,
+            values=values,
+            # Fewer than 5 expected meetings cannot show that two values never meet.
+            exclusive=expected >= 5 and ratio <= settings.exclusive_overlap,
+            selected=kind.selected and len(values) > 1,
+            overlap=round(ratio, 4),
         )
+        features_VD = candidates.features_CD[members]
+        labels_V = hdbscan_labels(
+            features_VD, pca=settings.pca, min_cluster_size=settings.min_cluster_size
+        )
+        found.append(grouped(attribute, features_VD, labels_V))
     return tuple(found)
 
 
 def _values(
-    corpus: Corpus, candidates: Candidates, typed: Typed, members: list[int], settings: Settings
+    corpus: Corpus,
+    candidates: Candidates,
+    typed: Typed,
+    members: list[int],
 ) -> tuple[Value, ...]:
-    groups = hdbscan_labels(
-        candidates.features_CD[members],
-        pca=settings.pca,
-        min_cluster_size=settings.min_cluster_size,
-    )
     values = []
-    for member, group in zip(members, groups.tolist(), strict=True):
+    for member in members:
         word = corpus.words[candidates.rows[member]]
         values.append(
             Value(
                 id=word_id(word),
-                text=corpus.forms[word][0],
+                text=next(iter(corpus.forms[word])),
                 count=corpus.counts[candidates.rows[member]],
                 forms=corpus.forms[word],
                 score=round(float(typed.score_C[member]), 3),
                 margin=round(float(typed.margin_C[member]), 3),
                 evidence=typed.evidence_C[member],
-                cluster=group,
                 examples=corpus.examples[word],
             )
         )
@@ -166,11 +167,14 @@ def unassigned(
             reason, nearest = _reason(typed, number, kinds, settings)
         found.append(
             Unassigned(
-                corpus.forms[word][0],
+                next(iter(corpus.forms[word])),
                 corpus.counts[row],
                 reason,
+                word_id(word),
                 lift,
                 nearest,
+                0.0 if number is None else round(float(typed.score_C[number]), 3),
+                0.0 if number is None else round(float(typed.margin_C[number]), 3),
                 -1 if number is None else group[number],
             )
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.schema import AnchorType, Mode
+from datamodules.dictionary.records import AnchorType, Mode
 from datamodules.errors import InputError
 from datamodules.normalize import normalize
 

@@ -39,7 +39,7 @@ def attribute_markdown(attribute: Attribute, *, source: str) -> str:
         "| --- | ---: | --- | --- |",
     ]
     for value in attribute.values:
-        spellings = ", ".join(value.forms or (value.text,))
+        spellings = ", ".join(value.spellings or (value.text,))
         example = value.examples[0] if value.examples else ""
         cells = (value.text, f"{value.count:,}", spellings, example)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
