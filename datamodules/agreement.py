@@ -6,8 +6,8 @@ from pathlib import Path
 
 from datamodules.annotations import Annotations
 from datamodules.dictionary import Dictionary
-from datamodules.dictionary.command import build_file, default_path
-from datamodules.dictionary.given import words_hash
+from datamodules.dictionary.command import Request, build_file, default_path
+from datamodules.dictionary.given import words_hash, words_of
 from datamodules.errors import InputError
 from datamodules.files import locked
 from datamodules.sources import Source
@@ -48,7 +48,7 @@ def build_missing(source_name: str, root: Path | None) -> None:
     if not path.is_file():
         with locked(path):
             if not path.is_file():
-                build_file(path, source_name, root)
+                build_file(path, Request(source=source_name, root=root))
 
 
 def dictionary_of(source: Source, root: Path | None, given: Path | None) -> Dictionary:
@@ -73,7 +73,7 @@ def dictionary_of(source: Source, root: Path | None, given: Path | None) -> Dict
     dictionary = Dictionary.load(path, source=source.name)
     words = words_hash(source)
     if dictionary.data_hash != words:
-        what = "annotations" if source.states_types else "captions"
+        what = "annotations" if source.states_types else words_of(source)
         root_word, out = f" ROOT={root}" if root else "", f" ARGS=--out={path}" if given else ""
         raise InputError(
             f"expected a dictionary of the {what} in {source.root} ({words[:12]}), {path} is of "

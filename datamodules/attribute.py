@@ -203,6 +203,7 @@ class AttributeDataModule(L.LightningDataModule):
                 exclusive=entry.exclusive,
                 min_weight=self.min_weight,
                 spellings=entry.spellings,
+                denials=entry.denials,
             )
         return self._labels[attribute]
 

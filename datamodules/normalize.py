@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from datamodules.american import american
+
 # Closed-class English words: they tie a caption together and never name what is seen.
 _FUNCTION_WORDS = """
 a about above across after against all along also although am among an and another any anybody
@@ -23,13 +25,6 @@ with within without would yet you your yours yourself
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
-# British -> American, general English; whichever spelling is more frequent is the one displayed.
-_AMERICAN = {
-    "aluminium": "aluminum", "armour": "armor", "centre": "center", "chequered": "checkered",
-    "colour": "color", "coloured": "colored", "colourful": "colorful", "colours": "colors",
-    "grey": "gray", "greyish": "grayish", "mould": "mold", "mouldy": "moldy",
-    "multicoloured": "multicolored", "pyjamas": "pajamas", "tyre": "tire", "wooly": "woolly",
-}  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _BREAK = re.compile(r"[^\w\s'\u2019-]+")
 
@@ -41,7 +36,7 @@ def normalize(text: str) -> str:
         >>> normalize(" Dark-GREY_")
         'dark gray'
     """
-    return " ".join(_AMERICAN.get(word, word) for word in raw_words(text))
+    return " ".join(map(american, raw_words(text)))
 
 
 def raw_words(text: str) -> list[str]:
@@ -55,7 +50,7 @@ def raw_words(text: str) -> list[str]:
 def clauses(caption: str) -> Iterator[list[tuple[str, str]]]:
     """Yield each stretch between punctuation marks as (normalised word, raw word) pairs."""
     for part in _BREAK.split(unicodedata.normalize("NFKC", caption)):
-        words = [(_AMERICAN.get(raw, raw), raw) for raw in raw_words(part)]
+        words = [(american(raw), raw) for raw in raw_words(part)]
         if words:
             yield words
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,9 @@ class Row(NamedTuple):
     cells: dict[str, str]
 
 
-def read_table(path: Path, what: str, required: Sequence[str]) -> Iterator[Row]:
+def read_table(
+    path: Path, what: str, required: Sequence[str], *, may_be_empty: Collection[str] = ()
+) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header; rows without any text are skipped.
 
     A byte order mark, Windows line ends, spaces around cells and columns of no interest do no harm.
@@ -27,13 +29,14 @@ def read_table(path: Path, what: str, required: Sequence[str]) -> Iterator[Row]:
         path: the file, in UTF-8.
         what: what the file holds, for the message if it is missing.
         required: columns that must be there, and hold something in every row.
+        may_be_empty: those of them that need not hold something.
 
     Raises:
         InputError: if the file is missing or cannot be read, or a row is broken.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            yield from _rows(path, csv.reader(stream, strict=True), required)
+            yield from _rows(path, csv.reader(stream, strict=True), required, may_be_empty)
     except UnicodeDecodeError as error:
         raise InputError(
             f"expected UTF-8 text in {path}, got {error.object[error.start : error.start + 1]!r}. "
@@ -48,7 +51,9 @@ def read_table(path: Path, what: str, required: Sequence[str]) -> Iterator[Row]:
         raise InputError(f"could not read {path}: {error.strerror or error}.") from None
 
 
-def _rows(path: Path, reader: Any, required: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    path: Path, reader: Any, required: Sequence[str], may_be_empty: Collection[str]
+) -> Iterator[Row]:
     header: list[str] = []
     for line, cells in _numbered(path, reader):
         place = f"{path}, line {line}"
@@ -62,7 +67,7 @@ def _rows(path: Path, reader: Any, required: Sequence[str]) -> Iterator[Row]:
                 "between double quotes."
             )
         row = dict(zip(header, cells, strict=True))
-        if empty := [name for name in required if not row[name]]:
+        if empty := [name for name in required if not (row[name] or name in may_be_empty)]:
             raise InputError(
                 f"{place}: expected a value for {empty[0]}, got none. Correct or remove the row."
             )

@@ -362,11 +362,10 @@ def test_every_threshold_is_documented():
 
 def test_report_escapes_captions_and_needs_no_network(dictionary):
     page = render(dictionary)
-    assert "<em>a grey &lt;b&gt;</em>" in page
+    assert "a grey \\u003cb\\u003e" in page
     assert "<b>" not in page
-    assert "<script" not in page
-    assert "http" not in page
-    assert "stripes / striped" in page
+    assert "://" not in page
+    assert '["stripes","striped"]' in page
 
 
 def test_show_prints_a_table_and_json_as_last_line(dictionary, tmp_path, capsys):
@@ -374,15 +373,7 @@ def test_show_prints_a_table_and_json_as_last_line(dictionary, tmp_path, capsys)
     dictionary.save(path)
     assert main(["dictionary", "show", str(path), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == [
-        "attribute",
-        "selected",
-        "exclusive",
-        "values",
-        "by",
-        "falling",
-        "count",
-    ]
+    assert lines[0] == "attribute  selected  exclusive  merit  covers  values  by falling count"
     assert lines[1].split() == ["color", "yes", "yes", "2", "red,", "grey"]
     shown = json.loads(lines[-1])
     assert shown.pop("path") == str(path)

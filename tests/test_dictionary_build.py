@@ -13,6 +13,7 @@ import pytest
 
 import datamodules.sources
 from datamodules.__main__ import main
+from datamodules.annotations import Annotation, annotations_of
 from datamodules.dictionary import Dictionary, build_dictionary
 from datamodules.dictionary.scores import reference_scores
 from datamodules.dictionary.settings import Settings, load_types
@@ -190,7 +191,9 @@ def test_build_writes_the_file_and_its_page_and_names_reads_them(tmp_path, monke
     def load_source(name, root):
         asked.append((name, root))
         return SimpleNamespace(
-            captions=lambda split: given if split == "train" else [], states_types=False
+            captions=lambda split: given if split == "train" else [],
+            states_types=False,
+            annotations=annotations_of([Annotation("a", "train", "color", "red")]),
         )
 
     monkeypatch.setattr(datamodules.sources, "load_source", load_source, raising=False)
@@ -203,10 +206,13 @@ def test_build_writes_the_file_and_its_page_and_names_reads_them(tmp_path, monke
     assert reported["paths"] == [str(path), "artifacts/dictionary/glyphs.report.html"]
     assert reported["hash"] == dictionary.hash
     assert path.read_text() == canonical_json(json.loads(path.read_text()))
-    assert [line.split()[0] for line in lines[1:5]] == ["color", "shape", "texture", "size"]
+    rows = [line.split() for line in lines[1:5]]
+    assert {row[0] for row in rows} == {"color", "shape", "texture", "size"}
+    merit = [float(row[3]) for row in rows]
+    assert merit == sorted(merit, reverse=True)
     page = path.with_suffix(".report.html").read_text()
     assert "teal" in page
-    assert "http" not in page
+    assert "://" not in page
     assert main(["dictionary", "names"]) == 0
     assert capsys.readouterr().out.split() == ["color", "shape", "texture", "size"]
     assert asked == [("glyphs", None)]

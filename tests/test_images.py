@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from datamodules.errors import InputError
-from datamodules.images import cache, cached, crop_draws, decode, decode_boxes, write_pixels
+from datamodules.images import cache, cached, decode, decode_boxes, write_pixels
 
 ROOT = Path(__file__).parents[1]
 ORIENTATION = 0x0112

@@ -5,6 +5,7 @@
     images/0001.png,train,color,blue,0,1,car,
     images/0002.png,train,color,red,1,0.5,car,10 20 64 48
 
+An empty `attribute` leaves it to the dictionary to find what kind of word the value is.
 `label` is 1 (shown), 0 (not shown) or -1 (unknown); `object` names what carries the attribute;
 `box` is "x y width height" in pixels. These four columns may be left out: 1, 1, none, the whole
 image.
@@ -36,7 +37,7 @@ def read_csv(path: Path) -> Annotations:
             line.
     """
     builder, lines = Builder(), array("l")
-    for row in read_table(path, "the annotations", _REQUIRED):
+    for row in read_table(path, "the annotations", _REQUIRED, may_be_empty=("attribute",)):
         builder.add(*_annotation(row))
         lines.append(row.line)
     if not lines:

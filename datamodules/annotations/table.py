@@ -187,6 +187,7 @@ class Annotations:
         exclusive: bool,
         min_weight: float = 0.0,
         spellings: Mapping[str, str] = MappingProxyType({}),
+        denials: Mapping[str, str] = MappingProxyType({}),
     ) -> Labels:
         """Labels of the items for the values of an attribute.
 
@@ -200,6 +201,7 @@ class Annotations:
             exclusive: whether an item shows at most one of them.
             min_weight: rows of less weight count as unknown.
             spellings: other words for values -> the value.
+            denials: words such as "not red" -> the value that is not shown where they are.
 
         Returns:
             Label and known, each (N, V), and the largest weight of each item's rows, (N,): 1 where
@@ -208,9 +210,10 @@ class Annotations:
         column = {spelling(value): index for index, value in enumerate(values)}
         for form, value in spellings.items():
             column.setdefault(spelling(form), column[spelling(value)])
-        column_of = np.array(
-            [column.get(spelling(value), -1) for value in self.names.values], np.int64
-        )
+        denied = {spelling(form): column[spelling(value)] for form, value in denials.items()}
+        spelt = [spelling(value) for value in self.names.values]
+        column_of = np.array([column.get(s, denied.get(s, -1)) for s in spelt], np.int64)
+        denies = np.array([s in denied and s not in column for s in spelt], np.bool_)
         label = np.zeros((len(self), len(values)), dtype=np.int8)
         known = np.zeros(label.shape, dtype=np.bool_)
         weight = np.full(len(self), -1, dtype=np.float32)
@@ -218,7 +221,9 @@ class Annotations:
         counts = (self.columns.label[of] >= 0) & (self.columns.weight[of] >= min_weight)
         of = of[counts & (column_of[self.columns.value[of]] >= 0)]
         item, at = self.columns.item[of], column_of[self.columns.value[of]]
-        label[item, at], known[item, at] = self.columns.label[of], True
+        shown = (self.columns.label[of] == 1) ^ denies[self.columns.value[of]]
+        label[item[shown], at[shown]] = 1  # where rows disagree, one that shows it wins
+        known[item, at] = True
         np.maximum.at(weight, item, self.columns.weight[of])
         if exclusive:
             known[label.any(axis=1)] = True

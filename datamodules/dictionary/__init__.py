@@ -7,7 +7,7 @@ Importing this package reads the standard library only; the builder loads its to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from datamodules.dictionary.records import (
@@ -44,11 +44,24 @@ def build_dictionary(
     data_hash: str,
     seed: int = 0,
     settings: Settings | None = None,
-    on_stage: Callable[[str], None] | None = None,
 ) -> Dictionary:
-    """Build a dictionary from captions alone; see `datamodules.dictionary.build.build`."""
-    from datamodules.dictionary.build import build
+    """Build a dictionary from captions alone.
 
-    return build(
-        source_name, captions, data_hash=data_hash, seed=seed, settings=settings, on_stage=on_stage
-    )
+    Args:
+        source_name: name of the data source.
+        captions: one entry an image: its caption, or better all of its captions; words such as
+            "picture" and "object" are told from values only by comparing these.
+        data_hash: hash of the captions, kept in the dictionary.
+        seed: seed of the word vectors, 0 or more.
+        settings: thresholds and types; None takes the defaults.
+
+    Raises:
+        InputError: if there are no captions, or no type's seed word describes them.
+    """
+    from datamodules.dictionary.build import build
+    from datamodules.dictionary.fronts import from_captions
+    from datamodules.dictionary.settings import Settings
+
+    settings = settings or Settings()
+    front = from_captions(captions, settings, seed=seed)
+    return build(source_name, front, data_hash=data_hash, settings=settings, seed=seed)

@@ -1,19 +1,29 @@
-"""Words -> types by their nearest seed words, with the right to abstain.
+"""Words -> types by their likeness to seed words, with the right to abstain.
 
-    score(w, t) = mean of the `nearest` largest cosines of w with the seeds of t other than w
-    margin(w)   = best score - second best
+Two ways to score a word w for a type t, both from products of unit rows:
 
-Shape letters: C candidate words, T types, D features.
+    nearest   mean of the k largest cosines of w with the seeds of t, never with itself
+    ridge     k(w, seeds) (K + r I)^-1 (Y - mean Y): regression on "is of type t" over all seeds, so
+              that what seeds of several types share counts for none of them
+
+    margin(w) = best score - second best
+
+Shape letters: C candidate words, T types, S seeds of all types, D features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.dictionary.evidence import Array
+
+Rows = Sequence[Sequence[int]]
+_BLOCK = 1024  # rows of a product held at once
+_STEPS = 20  # of smoothing: the error left is below `share` ** 20
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,10 @@ class Typed:
         label_C: index of its type; -1 is unassigned.
         best_C: index of the best type, also of words that abstain.
         score_C: its score for that type.
-        margin_C: lead over the second type; the score itself when there is only one type.
-        evidence_C: "seed", "anchor", or "" for unassigned.
+        margin_C: lead over the second type, below 0 where other evidence overrules the scores; the
+            score itself when there is only one type.
+        evidence_C: "given", "rule:<name>", "seed", "anchor", or "" for unassigned.
+        second_C: index of the second type; -1 when there is only one.
     """
 
     label_C: NDArray[np.int64]
@@ -33,11 +45,12 @@ class Typed:
     score_C: Array
     margin_C: Array
     evidence_C: tuple[str, ...]
+    second_C: NDArray[np.int64]
 
 
 def type_words(
     features_CD: Array,
-    seeds_T: list[list[int]],
+    seeds_T: Rows,
     *,
     nearest: int,
     min_score: float,
@@ -53,26 +66,46 @@ def type_words(
         min_margin: smallest margin that gives a type.
     """
     scores_CT = type_scores(features_CD, seeds_T, nearest=nearest)
+    seeds = {row: (number, "seed") for number, rows in enumerate(seeds_T) for row in rows}
+    return decide(scores_CT, seeds, min_score=min_score, min_margin=min_margin)
+
+
+def decide(
+    scores_CT: Array,
+    settled: Mapping[int, tuple[int, str]],
+    *,
+    min_score: float,
+    min_margin: float,
+) -> Typed:
+    """The best type of each word, if its score and margin suffice.
+
+    Args:
+        scores_CT: score of each word for each type.
+        settled: row -> type and evidence of words whose type is known without a score.
+        min_score: smallest score that gives a type.
+        min_margin: smallest margin that gives a type.
+    """
     best_C = scores_CT.argmax(axis=1)
-    given = {row: number for number, rows in enumerate(seeds_T) for row in rows}
-    for row, number in given.items():
+    for row, (number, _) in settled.items():
         best_C[row] = number
     rows = np.arange(len(best_C))
     score_C = scores_CT[rows, best_C]
     others_CT = scores_CT.copy()
     others_CT[rows, best_C] = -np.inf
-    second_C = others_CT.max(axis=1) if scores_CT.shape[1] > 1 else np.zeros(len(rows))
-    margin_C = score_C - second_C
+    single = scores_CT.shape[1] == 1
+    second_C = np.full(len(rows), -1) if single else others_CT.argmax(axis=1)
+    margin_C = score_C - (0.0 if single else others_CT.max(axis=1))
     accepted_C = (score_C >= min_score) & (margin_C >= min_margin)
-    accepted_C[list(given)] = True
+    accepted_C[list(settled)] = True
     evidence = tuple(
-        "seed" if row in given else "anchor" if accepted_C[row] else "" for row in rows
+        settled[row][1] if row in settled else "anchor" if accepted_C[row] else "" for row in rows
     )
-    return Typed(np.where(accepted_C, best_C, -1), best_C, score_C, margin_C, evidence)
+    label_C = np.where(accepted_C, best_C, -1)
+    return Typed(label_C, best_C, score_C, margin_C, evidence, second_C)
 
 
-def type_scores(features_CD: Array, seeds_T: list[list[int]], *, nearest: int) -> Array:
-    """Score of each word for each type, (C, T).
+def type_scores(features_CD: Array, seeds_T: Rows, *, nearest: int) -> Array:
+    """Mean cosine of each word with its nearest seeds of each type, (C, T).
 
     A seed never scores itself; alone in its type it gets 0.
     """
@@ -88,7 +121,80 @@ def type_scores(features_CD: Array, seeds_T: list[list[int]], *, nearest: int) -
     return scores_CT
 
 
-def leave_one_out(features_CD: Array, seeds_T: list[list[int]], *, nearest: int) -> float | None:
+def ridge_scores(
+    features_CD: Array, seeds_T: Rows, *, ridge: float, negatives_T: Rows | None = None
+) -> Array:
+    """Regression of "is of this type" on the seeds, (C, T): near 1 like a seed, near 0 unlike all.
+
+    Args:
+        features_CD: unit rows; a row of zeros scores 0.
+        seeds_T: for each type, the rows of its seed words; one type needs one.
+        ridge: strength of the penalty, above 0, in units of a squared unit row.
+        negatives_T: for each type, rows of words that are not of it though they look like it.
+    """
+    pairs = [(row, t, 1.0) for t, rows in enumerate(seeds_T) for row in rows]
+    pairs += [(row, t, -1.0) for t, rows in enumerate(negatives_T or ()) for row in rows]
+    place = {row: number for number, row in enumerate(dict.fromkeys(row for row, _, _ in pairs))}
+    target_ST = np.zeros((len(place), len(seeds_T)))
+    for row, number, value in pairs:
+        target_ST[place[row], number] = value
+    if len(seeds_T) > 1:
+        target_ST -= target_ST.mean(axis=0)
+    seeds_SD = features_CD[list(place)]
+    gram_SS = seeds_SD @ seeds_SD.T + ridge * np.eye(len(place))
+    scores_CT: Array = features_CD @ (seeds_SD.T @ np.linalg.solve(gram_SS, target_ST))
+    return scores_CT
+
+
+def smoothed(
+    scores_CT: Array, features_CD: Array, *, neighbors: int, share: float, head: int
+) -> Array:
+    """Scores in which those of a word's nearest words take part, and of theirs, and so on, (C, T).
+
+        smooth = (1 - share) score + share * weighted mean over neighbors of smooth
+
+    with the squared cosine as weight. A word without a positive cosine keeps its own.
+
+    Args:
+        scores_CT: score of each word for each type.
+        features_CD: unit rows.
+        neighbors: how many.
+        share: of the neighbors, 0..1.
+        head: neighbors are looked for among this many first words; the time grows with it.
+    """
+    near_CN, weight_CN = _neighbors(features_CD, min(neighbors, len(features_CD) - 1), head)
+    total_C = weight_CN.sum(axis=1)
+    alone_C = total_C <= 0
+    weight_CN /= np.where(alone_C, 1.0, total_C)[:, None]
+    result_CT = scores_CT
+    for _ in range(_STEPS):
+        around_CT = np.einsum("cn,cnt->ct", weight_CN, result_CT[near_CN])
+        result_CT = (1 - share) * scores_CT + share * around_CT
+        result_CT[alone_C] = scores_CT[alone_C]
+    return result_CT
+
+
+def _neighbors(features_CD: Array, count: int, head: int) -> tuple[NDArray[np.int64], Array]:
+    """Each word's nearest others among the first `head`, and their squared positive cosines."""
+    count = max(min(count, head - 1), 0)
+    near_CN = np.zeros((len(features_CD), count), dtype=np.int64)
+    weight_CN = np.zeros((len(features_CD), count))
+    if not count:
+        return near_CN, weight_CN
+    head_DH = features_CD[:head].T
+    for start in range(0, len(features_CD), _BLOCK):
+        cosine_BH = features_CD[start : start + _BLOCK] @ head_DH
+        rows = np.arange(len(cosine_BH))
+        own = rows + start < cosine_BH.shape[1]
+        cosine_BH[rows[own], rows[own] + start] = -np.inf
+        near_BN = np.argpartition(-cosine_BH, count - 1, axis=1)[:, :count]
+        near_CN[start : start + _BLOCK] = near_BN
+        near_cosine_BN = np.take_along_axis(cosine_BH, near_BN, axis=1)
+        weight_CN[start : start + _BLOCK] = np.maximum(near_cosine_BN, 0.0) ** 2
+    return near_CN, weight_CN
+
+
+def leave_one_out(features_CD: Array, seeds_T: Rows, *, nearest: int) -> float | None:
     """Share of seed words typed rightly by the other seeds; None if no type has two seeds."""
     scores_CT = type_scores(features_CD, seeds_T, nearest=nearest)
     checked = [

@@ -1,239 +1,262 @@
-"""Captions -> dictionary: the stages in order, each a pure function of what came before.
+"""Words with their evidence -> dictionary: the stages in order.
 
-    collect -> describes_image -> word vectors + exclusion -> type_words -> HDBSCAN -> attributes
+    front -> types -> HDBSCAN -> attributes -> edits -> coverage, exclusion, merit
 
-Shape letters: I images, W words, C candidate words, T types, D features.
+Shape letters: C candidate words, T types, A anchor words, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from datamodules.dictionary.adopt import adopt_by_cluster, by_cluster_alone
+from datamodules.dictionary.aliases import carry_aliases
 from datamodules.dictionary.anchors import Typed, leave_one_out, type_words
+from datamodules.dictionary.assemble import attributes, measured, unassigned
 from datamodules.dictionary.clusters import Labels, hdbscan_labels
-from datamodules.dictionary.collect import Corpus, collect
-from datamodules.dictionary.embed.trained import TrainedVectors, Word2VecSettings
-from datamodules.dictionary.evidence import (
-    Array,
-    caption_lift,
-    describes_image,
-    exclusion,
-    shared_images,
-)
-from datamodules.dictionary.lemmas import propose_merges
-from datamodules.dictionary.records import AnchorType, Proposal
+from datamodules.dictionary.edits import Edits, apply_edits
+from datamodules.dictionary.embed import Embedder
+from datamodules.dictionary.fronts import Front
+from datamodules.dictionary.phrase_types import TypingSettings, type_phrases
+from datamodules.dictionary.records import AnchorType, Attribute
 from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.scores import adjusted_rand, noise_as_singletons
-from datamodules.dictionary.select import (
-    Candidates,
-    adopt_by_cluster,
-    attributes,
-    by_cluster_alone,
-    unassigned,
-)
-from datamodules.dictionary.settings import Settings
-from datamodules.dictionary.vectors import centred, combine, unit_rows
+from datamodules.dictionary.settings import Settings, TypeSpec
 from datamodules.errors import InputError
 
-STAGES = (
-    "reading captions",
-    "training word vectors",
-    "weighing evidence",
-    "typing and clustering",
-    "proposing merges",
-)
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What typing gave.
+
+    Attributes:
+        typed: the chosen mode's outcome.
+        kinds: the types that its labels number.
+        pure: HDBSCAN alone, over the head.
+        scores: both modes' self-checks.
+    """
+
+    typed: Typed
+    kinds: list[AnchorType]
+    pure: Labels
+    scores: dict[str, Any]
 
 
 def build(
     source_name: str,
-    captions: Iterable[str | Sequence[str]],
+    front: Front,
     *,
     data_hash: str,
+    settings: Settings,
     seed: int = 0,
-    settings: Settings | None = None,
-    on_stage: Callable[[str], None] | None = None,
+    edits: Edits | None = None,
+    before: Dictionary | None = None,
+    stated: tuple[Attribute, ...] = (),
+    typing: TypingSettings | None = None,
+    rules: tuple[str, ...] | None = None,
+    backbone: Embedder | None = None,
 ) -> Dictionary:
-    """Build a dictionary from captions alone.
+    """Build a dictionary from a source's words.
 
     Args:
         source_name: name of the data source.
-        captions: one entry an image: its caption, or better all of its captions; words such as
-            "picture" and "object" are told from values only by comparing these.
-        data_hash: hash of the captions, kept in the dictionary.
-        seed: seed of the word vectors.
-        settings: thresholds and types; None takes the defaults.
-        on_stage: called with the name of each of `STAGES` as it begins.
+        front: its words, see `fronts`.
+        data_hash: hash of what the words were read from, kept in the dictionary.
+        settings: thresholds and types.
+        seed: of the front's word vectors, kept in the dictionary.
+        edits: what a person wants changed, applied last.
+        before: the dictionary that this one takes the place of: its group ids become aliases.
+        stated: attributes that the source itself states; they come first.
+        typing: thresholds of likeness to anchor words; None takes the defaults.
+        rules: names of the rules of spelling to ask, where words are typed by likeness; None asks
+            all.
+        backbone: the text tower by which attributes are told apart, for their merit.
 
     Raises:
-        InputError: if there are no captions, or no type's seed word describes them.
+        InputError: if no type's seed word is among the words, or edits do not fit.
     """
-    if seed < 0:
-        raise InputError(f"--seed: expected 0 or more, got {seed}.")
-    settings = settings or Settings()
-    tell = on_stage or (lambda _: None)
-    tell(STAGES[0])
-    corpus = collect(captions, min_count=settings.min_count, max_words=settings.max_words)
-    tell(STAGES[1])
-    vectors_WD = _vectors(corpus, settings, seed)
-    tell(STAGES[2])
-    shared_WW = shared_images(corpus.mentions_IW)
-    lift_W, describes_W = _describes(corpus, settings)
-    candidates = _candidates(corpus, vectors_WD, shared_WW, describes_W)
-    kinds, known, seeds_T = _seeds(corpus, candidates, settings)
-    tell(STAGES[3])
-    typed, pure_C, scores = _type(candidates, seeds_T, settings)
-    tell(STAGES[4])
-    return Dictionary(
+    edits = edits or Edits()
+    typing = typing or TypingSettings()
+    types = _with_new(settings.types, edits)
+    outcome = _typed(front, replace(settings, types=types), typing, rules)
+    dictionary = Dictionary(
         source=source_name,
         data_hash=data_hash,
-        attributes=attributes(corpus, candidates, typed, known, settings),
-        types=kinds,
-        unassigned=unassigned(corpus, candidates, typed, known, settings, lift_W=lift_W),
-        proposals=_proposals(corpus, vectors_WD, shared_WW),
-        labels_=dict(zip(candidates.words(corpus), pure_C.tolist(), strict=True)),
-        settings={**settings.thresholds(), "seed": seed},
-        versions={name: version(name) for name in ("gensim", "hdbscan", "numpy", "spacy")},
-        scores={**scores, **_corpus_numbers(corpus)},
+        attributes=(*stated, *attributes(front, outcome.typed, outcome.kinds, settings)),
+        types=_all_kinds(front, types),
+        unassigned=unassigned(front, outcome.typed, outcome.kinds, settings),
+        proposals=front.proposals,
+        labels_=dict(zip(front.keys(), outcome.pure.tolist(), strict=False)),
+        unknown=front.unknown,
+        embedder=front.embedder,
+        embedder_hash=front.embedder_hash,
+        settings=_settings(front, settings, typing, rules, seed),
+        versions={name: version(name) for name in front.versions},
+        scores={**outcome.scores, **front.numbers},
     )
+    if before is not None and before.source == source_name:
+        dictionary = carry_aliases(before, dictionary)  # first: edits may name groups by old ids
+    dictionary = apply_edits(dictionary, edits)
+    names = {each.name for each in stated}
+    found = [each for each in dictionary.attributes if each.name not in names]
+    kept = [each for each in dictionary.attributes if each.name in names]
+    judged = measured(found, front, settings, backbone)
+    return replace(dictionary, attributes=(*kept, *judged))
 
 
-def _vectors(corpus: Corpus, settings: Settings, seed: int) -> Array:
-    training = Word2VecSettings(
-        size=settings.vector_size, window=settings.window, min_count=settings.min_count,
-        epochs=settings.epochs, updates=settings.updates, seed=seed,
-    )  # fmt: skip
-    return TrainedVectors(corpus.sentences, training).encode(corpus.words).astype(np.float64)
+def _with_new(types: tuple[TypeSpec, ...], edits: Edits) -> tuple[TypeSpec, ...]:
+    """The types with those of a person's edits, which replace what has their name.
 
-
-def _proposals(corpus: Corpus, vectors_WD: Array, shared_WW: Array) -> tuple[Proposal, ...]:
-    return propose_merges(
-        corpus.words, corpus.counts, centred(vectors_WD), shared_WW if corpus.grouped else None
-    )
-
-
-def _corpus_numbers(corpus: Corpus) -> dict[str, Any]:
-    return {
-        "num_captions": sum(corpus.captions_I),
-        "num_images": len(corpus.captions_I),
-        "captions_compared": corpus.grouped,
-    }
-
-
-def _describes(
-    corpus: Corpus, settings: Settings
-) -> tuple[Array | None, np.ndarray[Any, np.dtype[np.bool_]]]:
-    if not corpus.grouped:
-        return None, np.ones(len(corpus.words), dtype=bool)
-    lift_W, error_W = caption_lift(corpus.mentions_IW, corpus.captions_I)
-    return lift_W, describes_image(lift_W, error_W, min_lift=settings.min_lift)
-
-
-def _candidates(
-    corpus: Corpus,
-    vectors_WD: Array,
-    shared_WW: Array,
-    describes_W: np.ndarray[Any, np.dtype[np.bool_]],
-) -> Candidates:
-    rows = np.flatnonzero(describes_W).tolist()
-    if not rows:
-        raise InputError(
-            "expected words that come back in several captions of an image, got none in "
-            f"{sum(corpus.captions_I)} captions. Check that each entry holds the captions of one "
-            "image, or lower `min_lift`."
-        )
-    vectors_CD = unit_rows(centred(vectors_WD[rows]))
-    shared_CC = shared_WW[np.ix_(rows, rows)]
-    exclusion_CC = exclusion(shared_CC, images=len(corpus.captions_I))
-    features_CD, weight = combine(vectors_CD, exclusion_CC)
-    return Candidates(rows, features_CD, vectors_CD, unit_rows(exclusion_CC), weight, shared_CC)
-
-
-def _seeds(
-    corpus: Corpus, candidates: Candidates, settings: Settings
-) -> tuple[tuple[AnchorType, ...], list[AnchorType], list[list[int]]]:
-    """All types, those of which the captions use a seed, and these seeds' rows."""
-    position = {word: number for number, word in enumerate(candidates.words(corpus))}
-    kinds = tuple(
-        AnchorType(
-            kind.name,
-            kind.seeds,
-            tuple(seed for seed in kind.seeds if seed in position),
-            kind.selected,
-        )
-        for kind in settings.types
-    )
-    known = [kind for kind in kinds if kind.found]
-    seeds_T = [[position[seed] for seed in kind.found] for kind in known]
-    if not seeds_T and settings.mode == "anchored":
-        frequent = ", ".join(candidates.words(corpus)[:8])
-        raise InputError(
-            f"expected a seed word of {', '.join(kind.name for kind in kinds)} among the words "
-            f"that describe the images, got none. Frequent words: {frequent}. Add seed words in a "
-            "YAML and pass it with --types."
-        )
-    return kinds, known, seeds_T
-
-
-def _type(
-    candidates: Candidates, seeds_T: list[list[int]], settings: Settings
-) -> tuple[Typed, Labels, dict[str, Any]]:
-    """Type the candidates in both modes.
-
-    Returns:
-        The chosen mode's outcome, the labels of HDBSCAN alone, and both modes' self-checks.
+    A word that both have as a seed is the edits'.
     """
+    new = {
+        each.name: TypeSpec(each.name, (each.name,), each.seeds, selected=each.selected)
+        for each in edits.types
+    }
+    taken = {word for each in new.values() for word in each.anchors}
+    kept = {
+        each.name: replace(
+            each,
+            seeds=tuple(word for word in each.seeds if word not in taken),
+            names=tuple(word for word in each.names if word not in taken),
+        )
+        for each in types
+    }
+    return tuple({**kept, **new}.values())
+
+
+def _settings(
+    front: Front,
+    settings: Settings,
+    typing: TypingSettings,
+    rules: tuple[str, ...] | None,
+    seed: int,
+) -> dict[str, Any]:
+    """What decided the outcome."""
+    chosen = {**settings.thresholds(), "seed": seed}
+    if front.anchors:
+        chosen |= {"typing": asdict(typing), "rules": "all" if rules is None else list(rules)}
+    return chosen
+
+
+def _all_kinds(front: Front, types: tuple[Any, ...]) -> tuple[AnchorType, ...]:
+    """All types, with those of their words that the source uses."""
+    known = set(front.keys())
+    return tuple(
+        AnchorType(
+            each.name,
+            each.seeds or each.names,
+            tuple(word for word in each.seeds or each.names if word in known),
+            each.selected,
+        )
+        for each in types
+    )
+
+
+def _typed(
+    front: Front, settings: Settings, typing: TypingSettings, rules: tuple[str, ...] | None
+) -> _Outcome:
+    """Type the candidates in both modes."""
+    kinds = _all_kinds(front, settings.types)
     cut = {"pca": settings.pca, "min_cluster_size": settings.min_cluster_size}
-    pure_C = hdbscan_labels(candidates.vectors_CD, **cut)
-    pure = by_cluster_alone(pure_C, seeds_T)
+    place = {key: number for number, key in enumerate(front.keys())}
+    pure_H = hdbscan_labels(front.vectors_CD[: front.head], **cut)
+    if front.anchors:
+        known = list(kinds)
+        typed: Typed | None = _by_likeness(front, settings.types, typing, rules)
+    else:
+        known = [kind for kind in kinds if kind.found]
+        typed = _by_seeds(front, known, settings, cut)
+    seeds_T = [[place[word] for word in kind.found if word in place] for kind in known]
+    head_T = [[row for row in rows if row < front.head] for rows in seeds_T]
+    scores: dict[str, Any] = {"hdbscan": _pure_scores(pure_H, head_T)}
+    if typed is not None:
+        checks = {
+            name: _rounded(leave_one_out(view, seeds_T, nearest=settings.nearest))
+            for name, view in front.views.items()
+        }
+        scores["anchored"] = {
+            "coverage": _share(typed.label_C >= 0),
+            # Seeds typed by the other seeds: the only labels there are, each judged without itself.
+            "seed_accuracy": checks,
+        }
+        scores["agreement_ari"] = _agreement(typed.label_C[: front.head], pure_H)
+    if typed is None or settings.mode == "hdbscan":
+        all_C = np.full(len(front.rows), -1, dtype=np.int64)
+        all_C[: front.head] = pure_H
+        typed = by_cluster_alone(all_C, seeds_T)
+    return _Outcome(typed, known, pure_H, scores)
+
+
+def _by_seeds(
+    front: Front, kinds: list[AnchorType], settings: Settings, cut: Mapping[str, int]
+) -> Typed | None:
+    """By the seeds among the words themselves; None where there is none and none is needed."""
+    place = {key: number for number, key in enumerate(front.keys())}
+    seeds_T = [[place[word] for word in kind.found] for kind in kinds]
     if not seeds_T:
-        return pure, pure_C, {"hdbscan": _pure_scores(pure_C, seeds_T)}
-    anchored = type_words(
-        candidates.features_CD, seeds_T, nearest=settings.nearest,
+        if settings.mode == "hdbscan":
+            return None
+        raise InputError(
+            f"expected a seed word of {', '.join(each.name for each in settings.types)} among the "
+            f"words that describe the images, got none. Frequent words: "
+            f"{', '.join(front.keys()[:8])}. Add seed words in a YAML and pass it with --types."
+        )
+    typed = type_words(
+        front.features_CD, seeds_T, nearest=settings.nearest,
         min_score=settings.min_score, min_margin=settings.min_margin,
     )  # fmt: skip
-    anchored = adopt_by_cluster(anchored, hdbscan_labels(candidates.features_CD, **cut))
-    views = {
-        "word_vectors": candidates.vectors_CD,
-        "exclusion": candidates.exclusion_CC,
-        "both": candidates.features_CD,
-    }
-    scores = {
-        "anchored": {
-            "coverage": _share(anchored.label_C >= 0),
-            # Seeds typed by the other seeds: the only labels there are, each judged without itself.
-            "seed_accuracy": {
-                name: _rounded(leave_one_out(view, seeds_T, nearest=settings.nearest))
-                for name, view in views.items()
-            },
-            "exclusion_weight": _rounded(candidates.weight),
-        },
-        "hdbscan": _pure_scores(pure_C, seeds_T),
-        "agreement_ari": _rounded(
-            adjusted_rand(
-                noise_as_singletons(anchored.label_C.tolist()), noise_as_singletons(pure_C.tolist())
-            )
-        ),
-    }
-    return (anchored if settings.mode == "anchored" else pure), pure_C, scores
+    return adopt_by_cluster(typed, hdbscan_labels(front.features_CD, **cut))
 
 
-def _pure_scores(labels_C: Labels, seeds_T: list[list[int]]) -> dict[str, Any]:
+def _by_likeness(
+    front: Front,
+    types: tuple[TypeSpec, ...],
+    typing: TypingSettings,
+    rules: tuple[str, ...] | None,
+) -> Typed:
+    """By rules, and likeness to anchor words that were embedded beside the words."""
+    assert front.anchor_rows_AD is not None
+    known = set(front.keys())
+    extra = [number for number, word in enumerate(front.anchors) if word not in known]
+    typed = type_phrases(
+        [*front.keys(), *(front.anchors[number] for number in extra)],
+        np.vstack([front.features_CD, front.anchor_rows_AD[extra]]),
+        types,
+        rules=rules,
+        settings=typing,
+    )
+    count = len(front.rows)
+    return Typed(
+        typed.label_C[:count], typed.best_C[:count], typed.score_C[:count],
+        typed.margin_C[:count], typed.evidence_C[:count], typed.second_C[:count],
+    )  # fmt: skip
+
+
+def _pure_scores(labels_H: Labels, seeds_T: list[list[int]]) -> dict[str, Any]:
     rows = [row for seeds in seeds_T for row in seeds]
     kinds = [number for number, seeds in enumerate(seeds_T) for _ in seeds]
     return {
-        "num_clusters": max(labels_C.tolist(), default=-1) + 1,
-        "coverage": _share(labels_C >= 0),
-        "seed_ari": _rounded(adjusted_rand(kinds, noise_as_singletons(labels_C[rows].tolist())))
+        "num_clusters": max(labels_H.tolist(), default=-1) + 1,
+        "coverage": _share(labels_H >= 0),
+        "seed_ari": _rounded(adjusted_rand(kinds, noise_as_singletons(labels_H[rows].tolist())))
         if rows
         else None,
     }
 
 
-def _share(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+def _agreement(label_H: Labels, pure_H: Labels) -> float:
+    one, other = (noise_as_singletons(each.tolist()) for each in (label_H, pure_H))
+    return round(adjusted_rand(one, other), 3)
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
     return round(float(mask.mean()), 3)
 
 

@@ -6,7 +6,7 @@ Where the annotations say that "red" is a color, no word vector is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,12 +25,24 @@ _SPLIT = "train"
 _MAX_SHARED = 0.02  # items with two values of an attribute, of those with one: slips of annotators
 
 
+def words_of(source: Source) -> Literal["captions", "annotations"]:
+    """Where the words of a source that does not state all types are found."""
+    return "annotations" if "" in source.annotations.attributes else "captions"
+
+
 def words_hash(source: Source) -> str:
     """SHA-256 of what this source's dictionary is built from: its captions or its annotations."""
     if source.states_types:
         table = source.annotations
         return sha256_json({name: table.shown(name, _SPLIT) for name in table.attributes})
-    return sha256_json(source.captions(_SPLIT))
+    if words_of(source) == "captions":
+        return sha256_json(source.captions(_SPLIT))
+    table = source.annotations
+    counts = {
+        split: {name: table.shown(name, split) for name in table.attributes}
+        for split in table.splits
+    }
+    return sha256_json([counts, source.captions(_SPLIT)])
 
 
 def stated(source: Source, *, min_count: int = 1) -> Dictionary:
@@ -44,11 +56,7 @@ def stated(source: Source, *, min_count: int = 1) -> Dictionary:
         InputError: if no attribute has a value that often.
     """
     table = source.annotations
-    attributes = tuple(
-        attribute
-        for name in table.attributes
-        if (attribute := _attribute(source, name, min_count)).values
-    )
+    attributes = stated_attributes(source, min_count=min_count)
     if not attributes:
         raise InputError(
             f"expected values that at least {min_count} training images of {source.name} show, got "
@@ -61,6 +69,20 @@ def stated(source: Source, *, min_count: int = 1) -> Dictionary:
         types=tuple(AnchorType(each.name, (), selected=each.selected) for each in attributes),
         settings={"mode": "given", "min_count": min_count},
         scores={"num_images": len(table.images_of(_SPLIT)), "num_captions": 0},
+    )
+
+
+def stated_attributes(source: Source, *, min_count: int = 1) -> tuple[Attribute, ...]:
+    """The attributes whose types the annotations of a source state; see `stated`.
+
+    None of a source whose types are to be found in its captions.
+    """
+    if not source.states_types and words_of(source) == "captions":
+        return ()
+    return tuple(
+        attribute
+        for name in source.annotations.attributes
+        if name and (attribute := _attribute(source, name, min_count)).values
     )
 
 

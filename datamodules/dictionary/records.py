@@ -20,6 +20,7 @@ class Value:
         count: how often it is shown: mentions in annotations, or captions that speak of it.
         denied: how often it is said not to be there.
         forms: every spelling found, with its count.
+        denials: spellings that deny it, such as "not red", with their counts.
         splits: count in each split.
         objects: what carries it most often, up to five with their counts.
         score: likeness to the attribute's seed words, a cosine from -1 to 1; 1 where no word vector
@@ -39,6 +40,7 @@ class Value:
     count: int
     denied: int = 0
     forms: Mapping[str, int] = field(default_factory=dict)
+    denials: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[str, int] = field(default_factory=dict)
     score: float = 0.0
@@ -132,6 +134,11 @@ class Attribute:
     def spellings(self) -> dict[str, str]:
         """Every spelling of every value -> the value's display word."""
         return {form: value.text for value in self.values for form in (*value.forms, value.text)}
+
+    @property
+    def denials(self) -> dict[str, str]:
+        """Every spelling that denies a value -> the value's display word."""
+        return {form: value.text for value in self.values for form in value.denials}
 
 
 @dataclass(frozen=True)

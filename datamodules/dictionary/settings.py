@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.records import AnchorType, Mode
+from datamodules.dictionary.records import Mode
 from datamodules.errors import InputError
 from datamodules.normalize import normalize
 
 DEFAULT_TYPES = Path(__file__).with_name("types.yaml")
+_WORD_LISTS = ("names", "seeds", "negatives")
+_FLAGS = ("selected", "exclusive")
 
 
-def load_types(path: Path | None = None) -> tuple[AnchorType, ...]:
-    """Read the kinds of attribute and their seed words; without `path`, the ones shipped here.
+@dataclass(frozen=True)
+class TypeSpec:
+    """A kind of attribute as a person describes it in `types.yaml`.
+
+    Attributes:
+        name: what the dictionary calls it.
+        names: words for the kind itself: "color", "hue".
+        seeds: words of the kind: "red", "blue".
+        negatives: words that look like the kind but are not of it.
+        selected: whether adapters may be trained for it.
+        exclusive: whether an image has one value only; None leaves that to be measured.
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    selected: bool = True
+    exclusive: bool | None = None
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Seeds and names: the words that stand for the kind."""
+        return tuple(dict.fromkeys((*self.seeds, *self.names)))
+
+
+def load_types(path: Path | None = None, *, seeds: bool = True) -> tuple[TypeSpec, ...]:
+    """Read the kinds of attribute; without `path`, the ones shipped here.
+
+    A kind without `names` is named by its key.
+
+    Args:
+        path: a YAML file of `name: {names: [...], seeds: [...]}`.
+        seeds: False leaves all seed words out, so that names alone stand for the kinds.
 
     Raises:
-        InputError: if the file is missing, is not YAML, or a kind has no seed words, or two kinds
-            share one.
+        InputError: if the file is missing or is not YAML, or a kind has neither names nor seeds, or
+            two kinds share a word, or a field is unknown or of another form.
     """
     import yaml
 
@@ -33,39 +67,70 @@ def load_types(path: Path | None = None) -> tuple[AnchorType, ...]:
         raise InputError(
             f"--types: expected `name: {{seeds: [word, ...]}}` lines in {path}, got {raw!r}."
         )
-    kinds = tuple(_kind(str(name), entry, path) for name, entry in raw.items())
-    _refuse_shared_seeds(kinds, path)
-    return kinds
+    types = tuple(_type(str(name), entry, path) for name, entry in raw.items())
+    _refuse_shared_words(types, path)
+    return types if seeds else tuple(replace(each, seeds=()) for each in types)
 
 
-def _kind(name: str, entry: Any, path: Path) -> AnchorType:
-    seeds = entry.get("seeds") if isinstance(entry, dict) else None
-    # YAML 1.1 reads a bare yes/no/on/off as a Boolean, so those words must be quoted.
-    if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, str) for seed in seeds):
-        raise InputError(
-            f"--types: expected `{name}: {{seeds: [word, ...]}}` in {path}, got {entry!r}. "
-            'Give at least one seed word; write "yes", "no", "on" and "off" in quotes.'
-        )
-    unknown = sorted(set(entry) - {"seeds", "selected"})
+def _type(name: str, entry: Any, path: Path) -> TypeSpec:
+    fields_of = entry if isinstance(entry, dict) else {}
+    unknown = sorted(map(str, set(fields_of) - {*_WORD_LISTS, *_FLAGS}))
     if unknown:
         raise InputError(
-            f"--types: expected only `seeds` and `selected` under {name!r} in {path}, got "
-            f"{', '.join(unknown)}."
+            f"--types: expected only `names`, `seeds`, `negatives`, `selected` and `exclusive` "
+            f"under {name!r} in {path}, got {', '.join(unknown)}."
         )
-    words = tuple(dict.fromkeys(normalize(seed) for seed in seeds))
-    return AnchorType(name=name, seeds=words, found=(), selected=bool(entry.get("selected", True)))
+    words = {each: _words(name, each, fields_of.get(each, []), path) for each in _WORD_LISTS}
+    if not words["seeds"] and not words["names"]:
+        raise InputError(
+            f"--types: expected `{name}: {{seeds: [word, ...]}}` in {path}, got {entry!r}. "
+            "Give at least one seed word, or names."
+        )
+    if twice := set(words["negatives"]) & {*words["seeds"], *words["names"]}:
+        raise InputError(
+            f"--types: {min(twice)!r} in {path} is a negative of {name!r} and stands for it. "
+            "Remove one of the two."
+        )
+    flags = {each: fields_of.get(each) for each in _FLAGS}
+    if wrong := [each for each, flag in flags.items() if not isinstance(flag, bool | None)]:
+        raise InputError(
+            f"--types: expected true or false for `{wrong[0]}` under {name!r} in {path}, got "
+            f"{flags[wrong[0]]!r}."
+        )
+    return TypeSpec(
+        name=name,
+        names=words["names"] or _normalized([name]),
+        seeds=words["seeds"],
+        negatives=words["negatives"],
+        selected=flags["selected"] is not False,
+        exclusive=flags["exclusive"],
+    )
 
 
-def _refuse_shared_seeds(kinds: tuple[AnchorType, ...], path: Path) -> None:
+def _words(name: str, field_name: str, words: Any, path: Path) -> tuple[str, ...]:
+    # YAML 1.1 reads a bare yes/no/on/off as a Boolean, so those words must be quoted.
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(
+            f"--types: expected a list of words for `{field_name}` under {name!r} in {path}, got "
+            f'{words!r}. Write "yes", "no", "on" and "off" in quotes.'
+        )
+    return _normalized(words)
+
+
+def _normalized(words: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for word in map(normalize, words) if word))
+
+
+def _refuse_shared_words(types: tuple[TypeSpec, ...], path: Path) -> None:
     owner: dict[str, str] = {}
-    for kind in kinds:
-        for seed in kind.seeds:
-            if seed in owner:
+    for each in types:
+        for word in each.anchors:
+            if word in owner:
                 raise InputError(
-                    f"--types: the seed word {seed!r} in {path} stands under {owner[seed]!r} and "
-                    f"{kind.name!r}. Keep it under one."
+                    f"--types: the word {word!r} in {path} stands under {owner[word]!r} and "
+                    f"{each.name!r}. Keep it under one."
                 )
-            owner[seed] = kind.name
+            owner[word] = each.name
 
 
 @dataclass(frozen=True)
@@ -94,7 +159,7 @@ class Settings:
     """
 
     mode: Mode = "anchored"
-    types: tuple[AnchorType, ...] = field(default_factory=load_types)
+    types: tuple[TypeSpec, ...] = field(default_factory=load_types)
     min_count: int = 5
     max_words: int = 4000
     min_lift: float = 1.3

@@ -1,48 +1,15 @@
-"""Words as features: Word2Vec trained on the captions, joined with rows of exclusion.
+"""Rows as features: centered, of length one, joined with rows of exclusion.
 
-Neighbours say which slot of a phrase a word fills; exclusion says which words compete for it.
+Neighbors say which slot of a phrase a word fills; exclusion says which words compete for it.
 
-Shape letters: W words, C candidate words, D features.
+Shape letters: C candidate words, D features.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-
 import numpy as np
 
 from datamodules.dictionary.evidence import Array
-
-
-def stable_hash(text: str) -> int:
-    """A hash that does not depend on PYTHONHASHSEED."""
-    return zlib.crc32(text.encode())
-
-
-def word_vectors(
-    sentences: list[list[str]],
-    words: Sequence[str],
-    *,
-    size: int,
-    window: int,
-    min_count: int,
-    epochs: int,
-    updates: int,
-    seed: int,
-) -> Array:
-    """Train Word2Vec on `sentences` and return one row for each of `words`, (W, `size`).
-
-    One worker and a fixed hash make the result a pure function of the arguments.
-    """
-    from gensim.models import Word2Vec
-
-    passes = updates // max(sum(map(len, sentences)), 1)
-    model = Word2Vec(
-        sentences, vector_size=size, window=window, min_count=min_count, seed=seed,
-        epochs=max(epochs, min(passes, 100)), sg=1, negative=5, workers=1, hashfxn=stable_hash,
-    )  # fmt: skip
-    return np.asarray(model.wv[list(words)], dtype=np.float64)
 
 
 def combine(vectors_CD: Array, exclusion_CC: Array) -> tuple[Array, float]:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         InputError: if something the source cannot do without is missing or broken, or a file is
             not as the list of sums has it.
     """
-    from datamodules.dictionary.command import table
+    from datamodules.text_table import text_table
     from datamodules.prepare.official import look
     from datamodules.prepare.sums import check_sums, read_sums
     from datamodules.sources import about_source, load_source
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"sums  {len(sums):,} files as in {args.sums}\n\n")
     source = load_source(args.source, root)
     contents = _contents(source)
-    sys.stdout.write("\n".join(table(("in it", ""), list(contents.items()))) + "\n")
+    sys.stdout.write("\n".join(text_table(("in it", ""), list(contents.items()))) + "\n")
     if not args.no_pixels:
         shape = source.pixels(args.image_size).shape
         sys.stdout.write(f"\npixels  {shape[0]:,} items of {shape[1]} x {shape[2]}\n")
@@ -110,7 +110,7 @@ def fetch(about: About, root: Path) -> None:
 
 
 def _say_files(found: list[Found]) -> None:
-    from datamodules.dictionary.command import table
+    from datamodules.text_table import text_table
 
     rows = [
         (each.files.pattern, f"{each.count:,}", f"{each.files.count:,}", each.compared,
@@ -118,7 +118,7 @@ def _say_files(found: list[Found]) -> None:
         for each in found
     ]  # fmt: skip
     head = ("files", "found", "official", "compared", "what")
-    sys.stdout.write("\n".join(table(head, rows)) + "\n\n")
+    sys.stdout.write("\n".join(text_table(head, rows)) + "\n\n")
     if differing := [path for each in found for path in each.differing]:
         sys.stdout.write(
             f"differs from the official release: {', '.join(differing)}. Such a copy can be used, "

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the source cannot be read, or the protocol asks for what it has not.
     """
-    from datamodules.dictionary.command import table
+    from datamodules.text_table import text_table
     from datamodules.protocols.protocols import Request, split_source
     from datamodules.sources import load_source
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.out or _FOLDER / safe_name(args.source) / name
     split.save(path)
     rows = [(part, f"{len(images):,}") for part, images in split.members.items()]
-    sys.stdout.write("\n".join(table(("part", "images"), rows)))
+    sys.stdout.write("\n".join(text_table(("part", "images"), rows)))
     sys.stdout.write(f"\n\nsplit  {path}\nhash   {split.hash}\n")
     if args.json:
         counts = {part: len(images) for part, images in split.members.items()}

@@ -6,8 +6,7 @@
     ROOT/images/*.jpg                               the crops
 
 An item is an image; its object is the noun. The words are colors, materials, states and more, side
-by side: their attribute is "", and the dictionary is found in captions made of the pairs, "a tan
-animal" and "the animal is tan": the second tells the word from the noun.
+by side: their attribute is "", and the dictionary finds their types.
 Splits are those of the metadata; where these have no validation images, a tenth of train is
 validation. The annotations open without images.
 """
@@ -18,7 +17,6 @@ from pathlib import Path
 
 from datamodules.annotations import Builder
 from datamodules.errors import InputError
-from datamodules.prompts import prompts
 from datamodules.sources.about import About, Download, Files
 from datamodules.sources.held_out import with_validation
 from datamodules.sources.pair_records import CSV, TORCH, find_records, plain_name, read_records
@@ -76,10 +74,9 @@ def open_source(root: Path) -> TableSource:
         )
     records = read_records(path)
     held_out = any(record.split == "validation" for record in records)
-    builder, spoken = Builder(), dict[str, list[str]]()
+    builder = Builder()
     for record in records:
         value, thing = plain_name(record.value), plain_name(record.object)
         split = record.split if held_out else with_validation(record.image, record.split)
         builder.add(record.image, split, "", value, object=thing)
-        spoken[record.image] = [*prompts(f"{value} {thing}", ["a {}"]), f"the {thing} is {value}"]
-    return TableSource(ABOUT, root, builder.table(), root / "images", spoken, states_types=False)
+    return TableSource(ABOUT, root, builder.table(), root / "images", states_types=False)

@@ -46,8 +46,8 @@ class Folder:
 
     @property
     def states_types(self) -> bool:
-        """True where there are no captions to find the attributes in."""
-        return not (self.root / CAPTIONS).is_file()
+        """True where every row names its attribute, and there are no captions to find others in."""
+        return "" not in self.annotations.attributes and not (self.root / CAPTIONS).is_file()
 
     @classmethod
     def open(cls, root: Path) -> Folder:

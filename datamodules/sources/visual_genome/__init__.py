@@ -12,10 +12,9 @@ In place of attributes.json, a compact table is read too: `Attributes.txt`, a li
 "image,x,y,width,height,attribute".
 
 An item is an object's box, if the object has a word; its attribute is "", since "green", "wooden"
-and "sidewalk" stand side by side. So the dictionary is found in the captions: the phrases of the
-regions, or, without these, "a <word> <object>" for every word of every object. Words and names are
-lower-case with single blanks, and a word said twice of one box counts once. A box without area is
-left out.
+and "sidewalk" stand side by side. So the dictionary finds their types; the phrases of the regions
+are captions, which it can be built from too. Words and names are lower-case with single blanks, and
+a word said twice of one box counts once. A box without area is left out.
 
 The official release has no splits. Without published lists, the hash of the image's number puts 80
 images of 100 into train, 10 into validation and 10 into test. With them, images in no list are left

@@ -1,4 +1,4 @@
-"""Opening Visual Genome: objects -> items, words -> rows, phrases -> captions."""
+"""Opening Visual Genome: objects -> items, words -> rows, phrases of regions -> captions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from datamodules.annotations import Annotations, Builder
 from datamodules.errors import InputError
-from datamodules.prompts import prompts
 from datamodules.sources.hashed_parts import hashed_part
 from datamodules.sources.json_fields import list_of, text_of, whole_of
 from datamodules.sources.json_stream import read_objects
@@ -26,19 +25,17 @@ def open_source(root: Path) -> TableSource:
     Raises:
         InputError: if a file is missing or broken; the message names file and entry or line.
     """
-    table, image_of, said = _table(root)
+    table, image_of = _table(root)
     if not len(table):
         raise InputError(f"expected objects with attributes in {root}, got none. {ABOUT.get}")
-    if (root / REGIONS).is_file():
-        said = _phrases(root / REGIONS, image_of)
+    said = _phrases(root / REGIONS, image_of) if (root / REGIONS).is_file() else {}
     return TableSource(ABOUT, root, table, root, said, states_types=False)
 
 
-def _table(root: Path) -> tuple[Annotations, dict[int, str], dict[str, list[str]]]:
-    """The table, the image of each number in it, and "a <word> <object>" phrases by image."""
+def _table(root: Path) -> tuple[Annotations, dict[int, str]]:
+    """The table, and the image of each number in it."""
     builder, split_of, folder_of, flat = Builder(), _splitter(root), _folders(root), 0
     image_of: dict[int, str] = {}
-    said: dict[str, list[str]] = {}
     labels: set[tuple[int, str]] = set()  # of one image: those of all would fill the memory
     last = -1
     for number, name, box, words in read_all(root):
@@ -55,11 +52,9 @@ def _table(root: Path) -> tuple[Annotations, dict[int, str], dict[str, list[str]
                 if (item, word) not in labels:
                     labels.add((item, word))
                     builder.label(item, "", word)
-                    phrase = prompts(f"{word} {name or 'object'}", ["a {}"])
-                    said.setdefault(image, []).extend(phrase)
     if flat:
         _log.warning("left out %s objects of %s: boxes without area", f"{flat:,}", ABOUT.title)
-    return builder.table(), image_of, said
+    return builder.table(), image_of
 
 
 def _phrases(path: Path, image_of: dict[int, str]) -> dict[str, list[str]]:

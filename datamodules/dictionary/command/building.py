@@ -1,0 +1,226 @@
+"""A source, or lists of words -> dictionary and page on disk, with progress on stderr."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from datamodules.dictionary.records import Attribute, Mode
+from datamodules.dictionary.schema import Dictionary
+from datamodules.dictionary.word_id import word_id
+from datamodules.errors import InputError
+from datamodules.names import safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datamodules.dictionary.edits import Edits
+    from datamodules.dictionary.embed import Embedder
+    from datamodules.dictionary.fronts import Front
+    from datamodules.dictionary.settings import Settings
+    from datamodules.sources import Source
+
+    Tell = Callable[[str], None]
+
+DEFAULT_FOLDER = Path("artifacts/dictionary")
+_STAGES = ("reading words", "embedding words", "typing and clustering", "placing words on a map")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; None leaves a choice to the source.
+
+    Args:
+        source: name of the data set.
+        root: its folder.
+        lists: files of words in place of a source.
+        words: where a source's words come from.
+        embedder: what gives word vectors.
+        types: file of kinds and seed words.
+        seeds: whether seed words are used, beside the names of the kinds.
+        rules: names of the rules of spelling; None takes all.
+        mode: how words are typed.
+        edits: file of a person's changes; None takes `edits_path`, if it is there.
+        backbone: a CLIP, as an embedder, by which attributes are told apart.
+        seed: of word2vec.
+    """
+
+    source: str = "glyphs"
+    root: Path | None = None
+    lists: tuple[Path, ...] = ()
+    words: Literal["captions", "annotations"] | None = None
+    embedder: str | None = None
+    types: Path | None = None
+    seeds: bool = True
+    rules: tuple[str, ...] | None = None
+    mode: Mode = "anchored"
+    edits: Path | None = None
+    backbone: str | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the dictionary is of: the source, or the first list."""
+        return self.lists[0].stem if self.lists else self.source
+
+
+def default_path(source: str) -> Path:
+    """Where a source's dictionary lies unless told otherwise."""
+    return DEFAULT_FOLDER / f"{safe_name(source)}.json"
+
+
+def edits_path(path: Path) -> Path:
+    """Where the edits of a dictionary lie unless told otherwise: beside it."""
+    return path.with_suffix(".edits.yaml")
+
+
+def build_file(path: Path, request: Request) -> tuple[Dictionary, Path]:
+    """Build and write a dictionary and its page.
+
+    A source that states its types is taken at its word. From any other, types are found: in its
+    annotations where these hold words of no type, else in the captions of its training split.
+
+    Returns:
+        The dictionary, and the path of the page beside it.
+
+    Raises:
+        InputError: if the source or an option is unusable; nothing is written then.
+    """
+    from datamodules.dictionary.edits import Edits, load_edits
+    from datamodules.dictionary.report import write_report
+
+    file = request.edits or edits_path(path)
+    edits = load_edits(file) if request.edits or file.is_file() else Edits()
+    if edits.hash:
+        _LOG.info("edits of %s are applied", file)
+    before = _before(path)
+    with _stages() as tell:
+        dictionary, points = _built(request, edits, before, tell)
+    page = path.with_suffix(".report.html")
+    dictionary.save(path)
+    write_report(dictionary, page, points)
+    return dictionary, page
+
+
+def _before(path: Path) -> Dictionary | None:
+    """The dictionary that stands there, if it can be read."""
+    try:
+        return Dictionary.load(path) if path.is_file() else None
+    except InputError:
+        return None  # of an older schema, or broken: it is about to be replaced
+
+
+def _built(
+    request: Request, edits: Edits, before: Dictionary | None, tell: Tell
+) -> tuple[Dictionary, dict[str, tuple[float, float]]]:
+    from datamodules.dictionary.build import build
+    from datamodules.dictionary.edits import apply_edits
+    from datamodules.dictionary.settings import Settings, load_types
+
+    settings = Settings(mode=request.mode, types=load_types(request.types, seeds=request.seeds))
+    tell(_STAGES[0])
+    if request.lists:
+        front, data_hash = _of_lists(request, settings, tell)
+        known: tuple[Attribute, ...] = ()
+    else:
+        from datamodules.dictionary.given import stated, stated_attributes, words_hash
+        from datamodules.sources import load_source
+
+        source = load_source(request.source, request.root)
+        data_hash = words_hash(source)
+        if source.states_types and request.words != "captions":
+            return apply_edits(stated(source), edits), {}
+        front, known = _of_source(source, request, settings, tell), stated_attributes(source)
+    tell(_STAGES[2])
+    dictionary = build(
+        request.name, front, data_hash=data_hash, settings=settings, seed=request.seed,
+        edits=edits, before=before, stated=known, rules=request.rules,
+        backbone=_backbone(request),
+    )  # fmt: skip
+    tell(_STAGES[3])
+    return dictionary, _points(dictionary, front)
+
+
+def _of_lists(request: Request, settings: Settings, tell: Tell) -> tuple[Front, str]:
+    from itertools import chain
+
+    from datamodules.dictionary.fronts import from_mentions
+    from datamodules.dictionary.mention import read_list
+    from datamodules.dictionary.vocabulary import count
+    from datamodules.files import sha256_file, sha256_json
+
+    vocabulary = count(chain.from_iterable(map(read_list, request.lists)))
+    tell(_STAGES[1])
+    embedder = _embedder(request, "sentence", [text.split() for text in vocabulary.texts])
+    front = from_mentions(vocabulary, settings, embedder)
+    return front, sha256_json([sha256_file(path) for path in request.lists])
+
+
+def _of_source(source: Source, request: Request, settings: Settings, tell: Tell) -> Front:
+    from datamodules.dictionary.fronts import from_captions, from_mentions
+    from datamodules.dictionary.given import words_of
+
+    if (request.words or words_of(source)) == "captions":
+        tell(_STAGES[1])
+        captions = source.captions("train")
+        embedder = None if request.embedder in (None, "word2vec") else _embedder(request, "", [])
+        return from_captions(captions, settings, seed=request.seed, embedder=embedder)
+    from datamodules.dictionary.vocabulary import count_table
+
+    vocabulary = count_table(source)
+    tell(_STAGES[1])
+    embedder = _embedder(request, "sentence", [text.split() for text in vocabulary.texts])
+    return from_mentions(vocabulary, settings, embedder, table=source.annotations)
+
+
+def _embedder(request: Request, default: str, sentences: Sequence[list[str]]) -> Embedder:
+    from datamodules.dictionary.embed import Word2VecSettings, open_embedder
+
+    return open_embedder(
+        request.embedder or default,
+        sentences=list(sentences),
+        word2vec=Word2VecSettings(seed=request.seed),
+    )
+
+
+def _backbone(request: Request) -> Embedder | None:
+    from datamodules.dictionary.embed import open_embedder
+
+    return open_embedder(request.backbone) if request.backbone else None
+
+
+def _points(dictionary: Dictionary, front: Front) -> dict[str, tuple[float, float]]:
+    """Where the page draws each value and each word that was looked at."""
+    from datamodules.dictionary.report.map import map_points
+
+    row_of = {word_id(front.words[row].key): number for number, row in enumerate(front.rows)}
+    ids = [value.id for attribute in dictionary.attributes for value in attribute.values]
+    ids += [loose.id for loose in dictionary.unassigned]
+    ids = [each for each in dict.fromkeys(ids) if each in row_of]
+    places = map_points(ids, front.features_CD[[row_of[each] for each in ids]])
+    return {each: (x, y) for each, (x, y) in zip(ids, places.tolist(), strict=True)}
+
+
+@contextmanager
+def _stages() -> Iterator[Tell]:
+    """A progress bar that names the stage; on stderr, gone when it is done."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        *Progress.get_default_columns()[:2],
+        TextColumn("{task.completed}/{task.total} stages"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(_STAGES))
+
+        def tell(name: str) -> None:
+            progress.update(task, description=name, completed=_STAGES.index(name))
+
+        yield tell
