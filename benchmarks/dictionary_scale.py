@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice, product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +28,7 @@ import numpy as np
 from benchmarks._output import add_output, put_out
 from datamodules.annotations import Annotations
 from datamodules.annotations.table import Items, Names, Rows
+from datamodules.dictionary.command import Request, build_file
 from datamodules.dictionary.lemmas import lemma_pairs, slip_pairs
 from datamodules.dictionary.mention import mentions_of
 from datamodules.dictionary.vocabulary import count, count_table
@@ -105,8 +109,18 @@ def measure(mentions: int, strings: int) -> dict[str, Any]:
 
 
 def build_whole(source: Source) -> list[dict[str, Any]]:
-    """Rows of the whole build, cold and warm: none yet."""
-    return []
+    """Rows of the whole build with the sentence encoder, without and with its rows on the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def whole() -> int:
+            os.chdir(folder)
+            dictionary, _ = build_file(Path("drawn.json"), Request(source="drawn"), source=source)
+            return sum(len(each.values) for each in dictionary.attributes)
+
+        return [
+            alone("whole build, words embedded for the first time", whole),
+            alone("whole build, words embedded before", whole),
+        ]
 
 
 def alone(stage: str, run: Callable[[], int]) -> dict[str, Any]:
@@ -176,9 +190,14 @@ def drawn_source(mentions: int, strings: int) -> Source:
         attributes=("",),
         values=tuple(islice(_strings(random), strings)),
     )
-    return cast(
-        "Source", SimpleNamespace(name="drawn", annotations=Annotations(names, items, rows))
+    source = SimpleNamespace(
+        name="drawn",
+        annotations=Annotations(names, items, rows),
+        states_types=False,
+        captions=lambda split: [],
+        templates={},
     )
+    return cast("Source", source)
 
 
 def _zipf(random: np.random.Generator, names: int, size: int, exponent: float) -> Any:

@@ -192,8 +192,8 @@ class Annotations:
         """Labels of the items for the values of an attribute.
 
         Values match annotated ones by their normalised spelling, or by one of `spellings`;
-        annotated values that are neither are left out. A value that no row speaks of is unknown, unless values exclude
-        each other and another one is shown: then it is 0.
+        annotated values that are neither are left out. A value that no row speaks of is unknown,
+        unless values exclude each other and another one is shown: then it is 0.
 
         Args:
             attribute: the attribute's name in the table.

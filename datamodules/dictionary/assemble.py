@@ -27,7 +27,7 @@ _MOST_APART = 300  # values of an attribute whose text features are compared
 def attributes(
     front: Front, typed: Typed, kinds: Sequence[AnchorType], settings: Settings
 ) -> tuple[Attribute, ...]:
-    """The attributes in the order of `kinds`, with groups; unnamed clusters follow, not selected."""
+    """The attributes in the order of `kinds`, with groups; unnamed clusters come last."""
     found = []
     for label in range(max(typed.label_C.tolist(), default=-1) + 1):
         members = np.flatnonzero(typed.label_C == label).tolist()

@@ -1,7 +1,8 @@
-"""Phrases with their rows -> types. The first evidence that speaks decides:
+"""Phrases with their rows -> types.
 
     given by the data set  >  a seed word or name of a type  >  a lexical rule  >  likeness to seeds
 
+The first of these that speaks decides.
 Likeness is ridge regression on the seeds, then smoothed over each word's nearest words. Where types
 have names only, they first adopt the words that are most clearly theirs as seeds.
 

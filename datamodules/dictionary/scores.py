@@ -1,47 +1,61 @@
-"""How good a dictionary is: against itself while building, against a reference taxonomy afterwards.
+"""How good a typing is: against words of known type, which took no part in it.
 
-Shape letters: N words that have a reference type.
+    accuracy   share of the words whose type is right; no type is wrong
+    ari        adjusted Rand index: pairs of words put together or apart rightly, 0 by chance
+    nmi        normalized mutual information with the arithmetic mean: the V measure
+    ami        the same, 0 by chance
+
+Words without a type are groups of their own in ari, nmi and ami: leaving out is not grouping.
+Intervals are of resampled words (bootstrap), seeded.
+
+Shape letters: N words that have a reference type, R resamplings, K types found, T types known.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from io import StringIO
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.dictionary.evidence import Array
+from datamodules.dictionary.reference import Reference, read_reference
 from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
 from datamodules.normalize import normalize
 
+__all__ = [
+    "adjusted_rand", "noise_as_singletons", "normalized_information", "read_reference",
+    "reference_scores", "typing_scores",
+]  # fmt: skip
 
-def reference_scores(dictionary: Dictionary, reference: Mapping[str, str]) -> dict[str, Any]:
-    """Compare a dictionary with a word -> type table that was not used to build it.
+_DRAWS = 1000
+_INTERVAL = (2.5, 97.5)
 
-    Words the dictionary does not assign count as types of their own in ARI and NMI, and as wrong in
-    accuracy. Values absent from the reference are listed as `extra`: they may be distractors.
+
+def reference_scores(dictionary: Dictionary, reference: Reference) -> dict[str, Any]:
+    """Compare a dictionary with known types that were not used to build it.
+
+    Values absent from the reference are listed as `extra`: they may be distractors.
 
     Args:
         dictionary: the dictionary.
-        reference: type of each word; type names need not match the dictionary's except for
-            accuracy.
+        reference: the known types; their names need not match the dictionary's except for accuracy,
+            precision and recall.
 
     Returns:
-        num_words, ari (adjusted Rand index), nmi, accuracy, coverage (share of the words assigned),
-        hdbscan_ari and hdbscan_nmi (the same words under HDBSCAN alone), extra, missing and wrong
-        (word -> found type). The numbers lie in 0..1, ARI from -1.
+        What `typing_scores` returns, and hdbscan_ari and hdbscan_nmi (the same words under HDBSCAN
+        alone), extra, missing, several (left out: several known types) and wrong (word -> found
+        type).
     """
-    table = {normalize(word): kind for word, kind in reference.items()}
+    table = {normalize(word): kind for word, kind in reference.types.items()}
     if not table:
         raise InputError("expected a reference of word -> type, got no word.")
     found = {word: dictionary.find(word) for word in table}
     names = {word: hit[0].name for word, hit in found.items() if hit is not None}
-    labels = [names.get(word, f"\0{word}") for word in table]
     kinds = list(table.values())
-    known = {normalize(form) for form in table}
+    known = {*table, *map(normalize, (*reference.several, *reference.ignored))}
     alone = noise_as_singletons([dictionary.labels_.get(word, -1) for word in table])
     extra = [
         value.text
@@ -49,20 +63,54 @@ def reference_scores(dictionary: Dictionary, reference: Mapping[str, str]) -> di
         for value in attribute.values
         if not known & {normalize(form) for form in (value.text, *value.forms)}
     ]
+    counts = [reference.counts.get(word, 0) for word in table] if reference.counts else None
     return {
-        "num_words": len(table),
-        "ari": round(adjusted_rand(kinds, labels), 4),
-        "nmi": round(normalized_information(kinds, labels), 4),
-        "accuracy": round(
-            sum(names.get(word) == kind for word, kind in table.items()) / len(table), 4
-        ),
-        "coverage": round(len(names) / len(table), 4),
+        **typing_scores(kinds, [names.get(word) for word in table], counts=counts),
         "hdbscan_ari": round(adjusted_rand(kinds, alone), 4),
         "hdbscan_nmi": round(normalized_information(kinds, alone), 4),
         "extra": sorted(extra),
         "missing": sorted(word for word in table if word not in names),
+        "several": list(reference.several),
         "wrong": {word: names[word] for word in sorted(names) if names[word] != table[word]},
     }
+
+
+def typing_scores(
+    known: Sequence[str],
+    found: Sequence[str | None],
+    *,
+    counts: Sequence[int] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores of the types found for N words.
+
+    Args:
+        known: the right type of each word.
+        found: the type given to each; None for none.
+        counts: how often each word is used; None leaves `weighted_accuracy` out.
+        seed: of the resampling.
+
+    Returns:
+        num_words, accuracy, ari, nmi, ami, coverage (share of words with a type), intervals (95 %
+        of accuracy, ari and nmi, each [low, high]), types (known type -> words, precision, recall)
+        and, with counts, weighted_accuracy. Numbers lie in 0..1, ari and ami from -1; precision is
+        None where no word was given the type.
+    """
+    right_N = np.asarray([a == b for a, b in zip(known, found, strict=True)])
+    labels = _singletons(found)
+    scores: dict[str, Any] = {
+        "num_words": len(known),
+        "accuracy": _rounded(right_N.mean()),
+        "ari": _rounded(adjusted_rand(known, labels)),
+        "nmi": _rounded(normalized_information(known, labels)),
+        "ami": _rounded(_adjusted_information(known, labels)),
+        "coverage": _rounded(np.mean([each is not None for each in found])),
+        "intervals": _intervals(known, labels, right_N, seed),
+        "types": {kind: _of_type(kind, known, found) for kind in dict.fromkeys(known)},
+    }
+    if counts is not None and sum(counts):
+        scores["weighted_accuracy"] = _rounded(np.average(right_N, weights=counts))
+    return scores
 
 
 def adjusted_rand(left: Sequence[Any], right: Sequence[Any]) -> float:
@@ -73,7 +121,7 @@ def adjusted_rand(left: Sequence[Any], right: Sequence[Any]) -> float:
 
 
 def normalized_information(left: Sequence[Any], right: Sequence[Any]) -> float:
-    """Normalised mutual information (arithmetic mean), equal to the V measure."""
+    """Normalized mutual information (arithmetic mean), equal to the V measure."""
     from sklearn.metrics import normalized_mutual_info_score
 
     return float(normalized_mutual_info_score(_codes(left), _codes(right)))
@@ -84,54 +132,89 @@ def noise_as_singletons(labels: Sequence[int]) -> list[int]:
     return [label if label >= 0 else -1 - row for row, label in enumerate(labels)]
 
 
-def read_reference(path: Path) -> dict[str, str]:
-    """Read a word -> type table: a JSON object, or CSV lines `word,type`, with or without header.
+def _adjusted_information(left: Sequence[Any], right: Sequence[Any]) -> float:
+    from sklearn.metrics import adjusted_mutual_info_score
 
-    Raises:
-        InputError: if the file is missing, malformed, empty, or gives a word two types.
-    """
-    if not path.is_file():
-        raise InputError(f"--reference: expected a CSV or JSON file at {path}, found none.")
-    text = path.read_text(encoding="utf-8")
-    rows = _json_rows(text, path) if path.suffix.lower() == ".json" else _csv_rows(text, path)
-    doubles = sorted(
-        word for word, count in Counter(word for word, _ in set(rows)).items() if count > 1
-    )
-    if doubles:
-        raise InputError(
-            f"--reference: expected one type a word in {path}, got several for: "
-            f"{', '.join(doubles[:5])}."
+    return float(adjusted_mutual_info_score(_codes(left), _codes(right)))
+
+
+def _singletons(found: Sequence[str | None]) -> list[str]:
+    return [f"\0{row}" if kind is None else kind for row, kind in enumerate(found)]
+
+
+def _of_type(
+    kind: str, known: Sequence[str], found: Sequence[str | None]
+) -> dict[str, int | float | None]:
+    hits = sum(a == b == kind for a, b in zip(known, found, strict=True))
+    given = sum(each == kind for each in found)
+    words = sum(each == kind for each in known)
+    return {
+        "words": words,
+        "precision": _rounded(hits / given) if given else None,
+        "recall": _rounded(hits / words),
+    }
+
+
+def _intervals(
+    known: Sequence[str], labels: Sequence[str], right_N: NDArray[np.bool_], seed: int
+) -> dict[str, list[float]]:
+    """Percentiles over resampled words; words alike in type and label are drawn together."""
+    cells = list(dict.fromkeys(zip(known, labels, strict=True)))
+    cell = {pair: number for number, pair in enumerate(cells)}
+    share_C = np.bincount([cell[pair] for pair in zip(known, labels, strict=True)]) / len(known)
+    drawn_RC = np.random.default_rng(seed).multinomial(len(known), share_C, size=_DRAWS)
+    types = _codes([kind for kind, _ in cells])
+    groups = _codes([label for _, label in cells])
+    right_C = np.zeros(len(cells))
+    for pair, right in zip(zip(known, labels, strict=True), right_N, strict=True):
+        right_C[cell[pair]] = right
+    type_RT, group_RK = _summed(drawn_RC, types), _summed(drawn_RC, groups)
+    return {
+        name: [_rounded(end) for end in np.percentile(values_R, _INTERVAL)]
+        for name, values_R in (
+            ("accuracy", drawn_RC @ right_C / len(known)),
+            ("ari", _rand_index(drawn_RC, type_RT, group_RK)),
+            ("nmi", _information(drawn_RC, type_RT, group_RK)),
         )
-    if not rows:
-        raise InputError(f"--reference: expected `word,type` lines in {path}, got none.")
-    return dict(rows)
+    }
 
 
-def _json_rows(text: str, path: Path) -> list[tuple[str, str]]:
-    try:
-        raw = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"--reference: expected JSON in {path}, line {error.lineno} is not ({error})."
-        ) from None
-    if not isinstance(raw, dict) or not all(isinstance(kind, str) for kind in raw.values()):
-        raise InputError(
-            f'--reference: expected a JSON object {{"word": "type"}} in {path}, got something else.'
-        )
-    return [(normalize(word), kind) for word, kind in raw.items()]
+def _summed(drawn_RC: NDArray[np.int64], codes: Sequence[int]) -> NDArray[np.int64]:
+    one_hot = np.eye(max(codes) + 1, dtype=np.int64)[list(codes)]
+    total: NDArray[np.int64] = drawn_RC @ one_hot
+    return total
 
 
-def _csv_rows(text: str, path: Path) -> list[tuple[str, str]]:
-    rows = [row for row in csv.reader(StringIO(text)) if row]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2:
-            raise InputError(
-                f"--reference: expected `word,type` in {path}, line {number} has {len(row)} "
-                "columns."
-            )
-    if rows and [cell.strip().lower() for cell in rows[0]] == ["word", "type"]:
-        rows = rows[1:]
-    return [(normalize(word), kind.strip()) for word, kind in rows]
+def _rand_index(
+    cells_RC: NDArray[np.int64], type_RT: NDArray[np.int64], group_RK: NDArray[np.int64]
+) -> Array:
+    def pairs(sizes: NDArray[np.int64]) -> Array:
+        total: Array = (sizes * (sizes - 1) / 2).sum(axis=1)
+        return total
+
+    both, types, groups = pairs(cells_RC), pairs(type_RT), pairs(group_RK)
+    words = cells_RC.sum(axis=1)
+    expected = types * groups / np.maximum(words * (words - 1) / 2, 1)
+    room = (types + groups) / 2 - expected
+    return np.where(room == 0, 1.0, (both - expected) / np.where(room == 0, 1.0, room))
+
+
+def _information(
+    cells_RC: NDArray[np.int64], type_RT: NDArray[np.int64], group_RK: NDArray[np.int64]
+) -> Array:
+    def entropy(sizes: NDArray[np.int64]) -> Array:
+        share = sizes / sizes.sum(axis=1, keepdims=True)
+        total: Array = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
+        return total
+
+    of_types, of_groups = entropy(type_RT), entropy(group_RK)
+    mean = (of_types + of_groups) / 2
+    shared = of_types + of_groups - entropy(cells_RC)
+    return np.where(mean == 0, 1.0, shared / np.where(mean == 0, 1.0, mean))
+
+
+def _rounded(value: float | np.floating[Any]) -> float:
+    return round(float(value), 4)
 
 
 def _codes(labels: Sequence[Any]) -> list[int]:

@@ -1,9 +1,8 @@
 """WordNet as running text, to train word vectors on: its definitions, examples and relations.
 
-    crimson red violent : characterized by violence or bloodshed     words and definition
-    writes of crimson deeds and barbaric days                        example
-    denim dungaree jean fabric cloth                                 words and what they relate to
-    denim fabric artifact whole object                               a noun and what is above it
+Of each synset: its words with the definition; each example; its words with the first word of every
+synset they relate to ("denim dungaree jean fabric"); and of a noun, the chain of what is above it
+("denim fabric artifact whole object").
 """
 
 from __future__ import annotations

@@ -79,14 +79,21 @@ def edits_path(path: Path) -> Path:
     return path.with_suffix(".edits.yaml")
 
 
-def build_file(path: Path, request: Request) -> tuple[Dictionary, Path]:
+def build_file(
+    path: Path, request: Request, *, source: Source | None = None
+) -> tuple[Dictionary, Path]:
     """Build and write a dictionary and its page.
 
     A source that states its types is taken at its word. From any other, types are found: in its
     annotations where these hold words of no type, else in the captions of its training split.
 
+    Args:
+        path: the file; the page lies beside it.
+        request: what the user asked for.
+        source: the data set, if it is open already.
+
     Returns:
-        The dictionary, and the path of the page beside it.
+        The dictionary, and the path of the page.
 
     Raises:
         InputError: if the source or an option is unusable; nothing is written then.
@@ -100,7 +107,7 @@ def build_file(path: Path, request: Request) -> tuple[Dictionary, Path]:
         _LOG.info("edits of %s are applied", file)
     before = _before(path)
     with _stages() as tell:
-        dictionary, points = _built(request, edits, before, tell)
+        dictionary, points = _built(request, source, edits, before, tell)
     page = path.with_suffix(".report.html")
     dictionary.save(path)
     write_report(dictionary, page, points)
@@ -116,7 +123,11 @@ def _before(path: Path) -> Dictionary | None:
 
 
 def _built(
-    request: Request, edits: Edits, before: Dictionary | None, tell: Tell
+    request: Request,
+    source: Source | None,
+    edits: Edits,
+    before: Dictionary | None,
+    tell: Tell,
 ) -> tuple[Dictionary, dict[str, tuple[float, float]]]:
     from datamodules.dictionary.build import build
     from datamodules.dictionary.edits import apply_edits
@@ -131,7 +142,7 @@ def _built(
         from datamodules.dictionary.given import stated, stated_attributes, words_hash
         from datamodules.sources import load_source
 
-        source = load_source(request.source, request.root)
+        source = source or load_source(request.source, request.root)
         data_hash = words_hash(source)
         if source.states_types and request.words != "captions":
             return apply_edits(stated(source), edits), {}

@@ -112,7 +112,7 @@ function startMap() {
   document.getElementById("map").hidden = false;
   const missing = numWords - placed.length;
   document.getElementById("unplaced").textContent = missing
-    ? `${plural(missing, "word")} without a vector ${missing === 1 ? "is" : "are"} not drawn.` : "";
+    ? `${plural(missing, "word")} ${missing === 1 ? "has" : "have"} no place on it.` : "";
   canvas.setAttribute("aria-label", `Map of ${plural(placed.length, "word")}`);
   spread();
   readColors();
