@@ -98,7 +98,8 @@ def decide(
     accepted_C = (score_C >= min_score) & (margin_C >= min_margin)
     accepted_C[list(settled)] = True
     evidence = tuple(
-        settled[row][1] if row in settled else "anchor" if accepted_C[row] else "" for row in rows
+        settled[row][1] if row in settled else "anchor" if accepted else ""
+        for row, accepted in enumerate(accepted_C.tolist())
     )
     label_C = np.where(accepted_C, best_C, -1)
     return Typed(label_C, best_C, score_C, margin_C, evidence, second_C)

@@ -123,7 +123,8 @@ def _csv_rows(path: Path, flag: str, left: str, right: str) -> Sequence[list[str
 
 def _counts(path: Path) -> dict[str, int]:
     """Count of each word; spellings of one word are added."""
-    flag, found = "--counts", {}
+    flag = "--counts"
+    found: dict[str, int] = {}
     if path.suffix.lower() == ".json" and path.is_file():
         raw = read_json(path)
         pairs = list(raw.items()) if isinstance(raw, dict) else [("", raw)]

@@ -108,7 +108,7 @@ def typing_scores(
         "intervals": _intervals(known, labels, right_N, seed),
         "types": {kind: _of_type(kind, known, found) for kind in dict.fromkeys(known)},
     }
-    if counts is not None and sum(counts):
+    if counts is not None and any(counts):
         scores["weighted_accuracy"] = _rounded(np.average(right_N, weights=counts))
     return scores
 
@@ -145,7 +145,7 @@ def _singletons(found: Sequence[str | None]) -> list[str]:
 def _of_type(
     kind: str, known: Sequence[str], found: Sequence[str | None]
 ) -> dict[str, int | float | None]:
-    hits = sum(a == b == kind for a, b in zip(known, found, strict=True))
+    hits = sum((a, b) == (kind, kind) for a, b in zip(known, found, strict=True))
     given = sum(each == kind for each in found)
     words = sum(each == kind for each in known)
     return {
