@@ -6,6 +6,7 @@ equal bytes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 from datamodules.dictionary.decode import decode
 from datamodules.dictionary.records import AnchorType, Attribute, Proposal, Unassigned, Value
 from datamodules.errors import InputError
-from datamodules.files import read_json, sha256_json, write_json
+from datamodules.files import canonical_json, read_json, write_text
 from datamodules.normalize import normalize
 
 SCHEMA = "aspectra.dictionary/3"
@@ -97,12 +98,17 @@ class Dictionary:
 
     def save(self, path: Path) -> None:
         """Write canonical JSON atomically: equal dictionaries give equal bytes."""
-        write_json(Path(path), asdict(self))
+        write_text(Path(path), self._text)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON."""
-        return sha256_json(asdict(self))
+        return hashlib.sha256(self._text.encode()).hexdigest()
+
+    @cached_property
+    def _text(self) -> str:
+        """The canonical JSON; to write 68,000 words takes seconds, so once."""
+        return canonical_json(asdict(self))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def map_points(texts: Sequence[str], features: NDArray[np.floating]) -> Points:
     Raises:
         ValueError: if there is not one finite row of features a word.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     rows_WD = np.asarray(features, dtype=np.float64)
     if rows_WD.ndim != 2 or len(rows_WD) != len(texts) or not np.isfinite(rows_WD).all():
