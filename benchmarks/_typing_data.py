@@ -58,23 +58,25 @@ def own_words() -> list[str]:
 
 
 def cub(data: Path) -> tuple[list[str], Reference]:
-    """Values of CUB's 312 attributes, and their types where the names say one of five."""
+    """Values of CUB's 312 attributes with their types, counted by how many attributes have them."""
     types_of: dict[str, set[str]] = {}
+    counts: dict[str, int] = {}
     for line in _lines(data / "attributes.txt"):
         group, _, value = line.split(maxsplit=1)[-1].partition("::")
         word = normalize(value.partition("(")[0])
         types_of.setdefault(word, set()).add(_CUB_TYPES.get(group.rpartition("_")[2], ""))
+        counts[word] = counts.get(word, 0) + 1
     single = {word: next(iter(kinds)) for word, kinds in types_of.items() if len(kinds) == 1}
-    return list(types_of), Reference({word: kind for word, kind in single.items() if kind})
+    return list(types_of), Reference({w: kind for w, kind in single.items() if kind}, counts)
 
 
 def vl_checklist(data: Path) -> tuple[list[str], Reference]:
-    """Attribute words of VL-CheckList: what a phrase has and its wrong twin has not, by file."""
+    """Attribute words of VL-CheckList: what a wrong twin has in place of a phrase's, by file."""
     types_of: dict[str, set[str]] = {}
     for path in sorted((data / "visual_genome/vl_checklist_vg").glob("*.json")):
         for _, phrases in read_json(path):
             for right, wrong in zip(phrases["POS"], phrases["NEG"], strict=False):
-                for word in _difference(right.split(), wrong.split()):
+                for word in _difference(wrong.split(), right.split()):
                     types_of.setdefault(normalize(word), set()).add(path.stem)
     types_of.pop("", None)
     single = {word: next(iter(kinds)) for word, kinds in types_of.items() if len(kinds) == 1}
@@ -124,16 +126,16 @@ def free_text(data: Path) -> list[list[str]]:
     return [words for text in dict.fromkeys(texts) if len(words := normalize(text).split()) > 1]
 
 
-def _difference(right: list[str], wrong: list[str]) -> Iterator[str]:
-    """The stretch of `right` that `wrong` replaces, if it is one stretch of at most three words."""
+def _difference(this: list[str], other: list[str]) -> Iterator[str]:
+    """The one stretch of `this` that `other` lacks, if it has at most three words."""
     start = 0
-    while start < min(len(right), len(wrong)) and right[start] == wrong[start]:
+    while start < min(len(this), len(other)) and this[start] == other[start]:
         start += 1
     end = 0
-    while end < min(len(right), len(wrong)) - start and right[-1 - end] == wrong[-1 - end]:
+    while end < min(len(this), len(other)) - start and this[-1 - end] == other[-1 - end]:
         end += 1
-    if 0 < len(right) - end - start <= 3:
-        yield " ".join(right[start : len(right) - end])
+    if 0 < len(this) - end - start <= 3:
+        yield " ".join(this[start : len(this) - end])
 
 
 def _strings(tree: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Types of attribute words: names alone, seed words, rules, WordNet, against known types.
 
-    python -m benchmarks.dictionary_types --data FOLDER [--wordnet FOLDER] [--json] [--out FILE]
+    python -m benchmarks.dictionary_types --data FOLDER [--wordnet FOLDER] [--sentence SPEC]
+        [--json] [--out FILE]
 
 Every line types the same words of VAW: those with exactly one parent type of seven (color, action,
 material, state, shape, texture, size) that no type of ours is told by. All 620 words stay in the
@@ -22,23 +23,20 @@ import numpy as np
 
 from benchmarks import _typing_data as source
 from benchmarks._output import add_output, put_out
+from benchmarks._typing_views import SentenceLayers, Views
 from datamodules.dictionary.anchors import type_scores
-from datamodules.dictionary.clusters import hdbscan_labels
-from datamodules.dictionary.embed import TrainedVectors, Word2VecSettings, features, open_embedder
-from datamodules.dictionary.embed.protocol import Embedder
+from datamodules.dictionary.clusters import hdbscan_labels, linkage_labels
+from datamodules.dictionary.embed import TrainedVectors, Word2VecSettings, open_embedder
 from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.phrase_types import TypingSettings, anchor_words, type_phrases
 from datamodules.dictionary.reference import Reference
 from datamodules.dictionary.scores import typing_scores
 from datamodules.dictionary.settings import TypeSpec, load_types
-from datamodules.dictionary.vectors import unit_rows
-from datamodules.dictionary.wordnet import WordNet, wordnet_features
+from datamodules.dictionary.wordnet import WordNet
 from datamodules.dictionary.wordnet_text import wordnet_sentences
 from datamodules.errors import InputError
 
 FORCED = TypingSettings(min_score=-np.inf, min_margin=-np.inf)
-# Weights of cosines: sentence encoder 1, WordNet 1, Word2Vec .5; chosen on our own words.
-WORD2VEC_WEIGHT = 0.5
 WORD2VEC = Word2VecSettings(size=100, window=3, min_count=2, epochs=6, updates=1)
 
 
@@ -64,33 +62,6 @@ LINES = (
 )
 
 
-class Views:
-    """Rows of a vocabulary from each source of evidence, and from several joined.
-
-    Args:
-        sentence: the sentence encoder.
-        word2vec: word vectors.
-        wordnet: the database, if there is one.
-    """
-
-    def __init__(self, sentence: Embedder, word2vec: Embedder, wordnet: WordNet | None) -> None:
-        self.embedders = {"sentence": sentence, "word2vec": word2vec}
-        self.wordnet = wordnet
-
-    def rows(self, texts: Sequence[str]) -> dict[str, Array]:
-        """Unit rows of every view, by name."""
-        views = {name: features(each, texts) for name, each in self.embedders.items()}
-        sentence, vectors = views["sentence"], np.sqrt(WORD2VEC_WEIGHT) * views["word2vec"]
-        views["sentence + word2vec"] = _joined(sentence, vectors)
-        if self.wordnet:
-            traits = wordnet_features(self.wordnet, texts)
-            views["wordnet"] = traits
-            views["word2vec + wordnet"] = _joined(views["word2vec"], traits)
-            views["sentence + wordnet"] = _joined(sentence, traits)
-            views["sentence + word2vec + wordnet"] = _joined(sentence, vectors, traits)
-        return views
-
-
 def main(argv: list[str] | None = None) -> int:
     """Measure, print tables, and with --json one object as the last line."""
     parser = argparse.ArgumentParser(
@@ -98,6 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, help="folder of data sets (default: $ASPECTRA_DATA)")
     parser.add_argument("--wordnet", type=Path, help="folder `dict` of WordNet, if there is one")
+    parser.add_argument(
+        "--sentence", default="sentence", help="sentence encoder (default: sentence)"
+    )
     add_output(parser)
     args = parser.parse_args(argv)
     data = args.data or (
@@ -108,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         put_out({"skipped": "no data sets at hand: name their folder with --data"}, args)
         return 0
     try:
-        result = measure(data, args.wordnet)
+        result = measure(data, args.wordnet, args.sentence)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -118,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(data: Path, wordnet_folder: Path | None) -> dict[str, Any]:
+def measure(data: Path, wordnet_folder: Path | None, sentence: str) -> dict[str, Any]:
     """All tables.
 
     Raises:
@@ -131,10 +105,13 @@ def measure(data: Path, wordnet_folder: Path | None) -> dict[str, Any]:
     started = time.perf_counter()
     vectors.known(["a"])  # trains
     seconds = time.perf_counter() - started
-    views = Views(open_embedder("sentence", cache=None), vectors, wordnet)
+    encoder = open_embedder(sentence, cache=None)
+    layers = SentenceLayers(*sentence.split(":", 1)[1:])
+    views = Views({"sentence": encoder, "layers": layers}, vectors, wordnet)
     words, reference = source.vaw(data)
     rows = views.rows(_vocabulary(words))
     return {
+        "encoder": encoder.name,
         "training_words": sum(map(len, sentences)),
         "training_seconds": round(seconds, 1),
         "vaw": vaw_table(words, reference, rows),
@@ -163,10 +140,14 @@ def vaw_table(
     texts = _vocabulary(words)
     table = []
     for view, rows_WD in views.items():
-        labels = hdbscan_labels(rows_WD[: len(words)], pca=20, min_cluster_size=5).tolist()
-        clusters = [None if label < 0 else str(label) for label in labels]
-        found = dict(zip(words, clusters, strict=True))
-        table.append(_row(view, "HDBSCAN alone", test, found, accuracy=False))
+        inside = rows_WD[: len(words)]
+        for name, labels in (
+            ("HDBSCAN alone", hdbscan_labels(inside, pca=20, min_cluster_size=5)),
+            ("average linkage alone, 16 groups", linkage_labels(inside, groups=16)),
+        ):
+            clusters = [None if label < 0 else str(label) for label in labels.tolist()]
+            found = dict(zip(words, clusters, strict=True))
+            table.append(_row(view, name, test, found, accuracy=False))
         for line in LINES:
             types = _types(test, seeds=line.seeds)
             typed = type_phrases(
@@ -206,7 +187,8 @@ def other_rows(
     for view, rows_WD in views.rows(texts).items():
         typed = type_phrases(texts, rows_WD, types, settings=FORCED)
         found = {text: types[k].name for text, k in zip(texts, typed.label_C, strict=True)}
-        table.append({"words": name, **_row(view, "seeds + rules", test, found)})
+        row = _row(view, "seeds + rules", test, found, counts=reference.counts)
+        table.append({"words": name, **row})
     return table
 
 
@@ -256,8 +238,10 @@ def _row(
     found: Mapping[str, str | None],
     *,
     accuracy: bool = True,
+    counts: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    scores = typing_scores(list(test.values()), [found[word] for word in test])
+    weights = [counts[word] for word in test] if counts else None
+    scores = typing_scores(list(test.values()), [found[word] for word in test], counts=weights)
     low, high = scores["intervals"]["accuracy"]
     return {
         "view": view,
@@ -270,11 +254,8 @@ def _row(
         "nmi": scores["nmi"],
         "ami": scores["ami"],
         "coverage": scores["coverage"],
+        "weighted": scores.get("weighted_accuracy", ""),
     }
-
-
-def _joined(*views: Array) -> Array:
-    return unit_rows(np.hstack(views))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

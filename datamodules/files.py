@@ -47,6 +47,39 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+_COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def json_lines(value: Any, *, depth: int) -> str:
+    """JSON with sorted keys, indented down to a depth; what is deeper stands on one line each.
+
+    Args:
+        value: what `json.dumps` takes.
+        depth: levels of objects and arrays whose entries get lines of their own.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    return "".join(_lines(value, depth, "\n")) + "\n"
+
+
+def _lines(value: Any, depth: int, newline: str) -> Iterator[str]:
+    if not depth or not isinstance(value, dict | list) or not value:
+        yield _COMPACT.encode(value)
+        return
+    inner = newline + "  "
+    if isinstance(value, dict):
+        entries = [
+            (f"{json.dumps(key, ensure_ascii=False)}: ", value[key]) for key in sorted(value)
+        ]
+    else:
+        entries = [("", item) for item in value]
+    for number, (before, item) in enumerate(entries):
+        yield ("," if number else "{" if isinstance(value, dict) else "[") + inner + before
+        yield from _lines(item, depth - 1, inner)
+    yield newline + ("}" if isinstance(value, dict) else "]")
+
+
 def sha256_json(value: Any) -> str:
     """SHA-256 of `canonical_json(value)`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

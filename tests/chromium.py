@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -32,8 +33,8 @@ def opened(folder):
     ours_in, theirs_out = os.pipe()
 
     def place():  # Chromium reads commands from descriptor 3 and answers on 4.
-        kept = os.dup(theirs_in), os.dup(theirs_out)
-        spare = [os.dup2(fd, 20 + number) for number, fd in enumerate(kept)]
+        # First to free places above, since either pipe may be at 3 or 4 itself.
+        spare = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in (theirs_in, theirs_out)]
         for number, fd in enumerate(spare):
             os.dup2(fd, 3 + number)
 

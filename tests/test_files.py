@@ -208,3 +208,27 @@ def test_json_that_is_nested_without_end_is_named(tmp_path):
     path.write_text("[" * 200_000)
     with pytest.raises(InputError, match=r"^expected JSON in .*deep\.json, line 1 is not"):
         files.read_json(path)
+
+
+def test_json_lines_break_only_down_to_a_depth():
+    value = {"b": [{"x": [1, 2], "a": None}, {}], "a": {"é": 1.5}, "c": []}
+    assert files.json_lines(value, depth=2) == (
+        '{\n  "a": {\n    "é": 1.5\n  },\n  "b": [\n    {"a": null, "x": [1, 2]},\n    {}\n  ],\n'
+        '  "c": []\n}\n'
+    )
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.json_lines([float("nan")], depth=1)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+        max_leaves=12,
+    ),
+    st.integers(0, 4),
+)
+def test_json_lines_hold_the_same_value_in_one_way(value, depth):
+    text = files.json_lines(value, depth=depth)
+    assert json.loads(text) == value
+    assert files.json_lines(json.loads(text), depth=depth) == text

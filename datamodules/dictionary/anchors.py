@@ -182,6 +182,8 @@ def _neighbors(features_CD: Array, count: int, head: int) -> tuple[NDArray[np.in
     weight_CN = np.zeros((len(features_CD), count))
     if not count:
         return near_CN, weight_CN
+    # Half the bits: which words are near does not hang on the last digits, but the time does.
+    features_CD = features_CD.astype(np.float32)
     head_DH = features_CD[:head].T
     for start in range(0, len(features_CD), _BLOCK):
         cosine_BH = features_CD[start : start + _BLOCK] @ head_DH

@@ -81,8 +81,30 @@ def build(
     Raises:
         InputError: if no type's seed word is among the words, or edits do not fit.
     """
-    edits = edits or Edits()
-    typing = typing or TypingSettings()
+    import scipy.linalg  # noqa: F401 -- what is loaded later would not be limited
+    from threadpoolctl import threadpool_limits
+
+    # Sums over several threads differ in their last bits, and small matrices wait for each other.
+    with threadpool_limits(1):
+        return _build(
+            source_name, front, data_hash, settings, seed, edits or Edits(), before, stated,
+            typing or TypingSettings(), rules, backbone,
+        )  # fmt: skip
+
+
+def _build(
+    source_name: str,
+    front: Front,
+    data_hash: str,
+    settings: Settings,
+    seed: int,
+    edits: Edits,
+    before: Dictionary | None,
+    stated: tuple[Attribute, ...],
+    typing: TypingSettings,
+    rules: tuple[str, ...] | None,
+    backbone: Embedder | None,
+) -> Dictionary:
     types = _with_new(settings.types, edits)
     outcome = _typed(front, replace(settings, types=types), typing, rules)
     dictionary = Dictionary(

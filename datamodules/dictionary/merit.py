@@ -104,7 +104,7 @@ def _merit(
     score = math.prod(parts.values()) ** (1 / len(parts))
     reasons = [
         f"{_percent(coverage)} of the source speaks of it",
-        f"{len(values):,} values, {images:,.0f} mentions each in the median",
+        f"{len(values):,} values, {_times(images)} each in the median",
         f"{_percent(purity)} of its mentions are surely of this attribute",
     ]
     if separability is not None:
@@ -139,3 +139,7 @@ def _is_sure(value: Value, min_margin: float) -> bool:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 or not share else "under 1 %"
+
+
+def _times(count: float) -> str:
+    return f"{count:,.0f} mention{'' if count == 1 else 's'}"

@@ -61,14 +61,21 @@ COMPLETION = _words("""
     poorly recently semi slightly tightly totally well
     """)
 
-# Words in "-ing" that are no present participles of an activity.
+# Present participles of verbs that tell no activity but link to what follows.
+STATIVE = _words("bearing containing featuring having including showing sporting wearing")
+
+# Words in "-ing" that are no present participles of an activity: nouns, judgments, and what goes on
+# of itself (light, growth, decay).
 NOT_ACTIONS = _words("""
-    amazing amusing annoying anything appealing awning boring building captivating ceiling charming
-    clothing confusing dashing darling disgusting dazzling during earring evening
-    everything exciting existing fascinating fencing flooring following frightening herring
-    interesting intimidating intriguing inviting lacking leading lightning lighting living
-    loving matching missing morning nothing ongoing oncoming opening outgoing outstanding paving
-    pleasing pudding railing refreshing relaxing remaining revolting roofing sapling satisfying
-    setting shilling shocking sibling siding something sterling striking stunning surprising
-    terrifying tiling towering trusting upcoming viking wedding welcoming willing yearling
+    aging amazing amusing annoying anything appealing awning blazing blinding blooming blossoming
+    boiling boring bubbling building burning captivating ceiling charming clothing confusing darling
+    dashing dazzling decaying disgusting drying during earring evening everything exciting existing
+    fading fascinating fencing flickering flooring flowering following freezing frightening gleaming
+    glimmering glistening glittering glowing herring interesting intimidating intriguing inviting
+    lacking leading lighting lightning living loving matching melting missing morning nothing
+    oncoming ongoing opening outgoing outstanding paving pleasing pudding railing refreshing
+    relaxing remaining revolting ripening roofing rotting rusting sapling satisfying setting
+    shilling shimmering shining shocking sibling siding something sparkling steaming sterling
+    striking stunning surprising swelling terrifying thriving tiling towering trusting twinkling
+    upcoming viking wedding welcoming willing wilting withering yearling
     """)

@@ -92,9 +92,20 @@ def rule_type(
 def action(words: Words, lexicon: Lexicon) -> str | None:
     """A leading present participle: "walking", "slowly walking", "looking at the camera"."""
     verb = words[1] if len(words) > 1 and words[0].endswith("ly") else words[0]
-    if verb in lists.NOT_ACTIONS or len(verb) < 5 or not _VERB_ING.fullmatch(verb):
+    is_activity = verb not in lists.NOT_ACTIONS and verb not in lists.STATIVE
+    if not is_activity or len(verb) < 5 or not _VERB_ING.fullmatch(verb):
         return None
     return lexicon.roles.get("action")
+
+
+def stative(words: Words, lexicon: Lexicon) -> str | None:
+    """After a verb that only links, the rest decides: "wearing red", "containing glass"."""
+    if len(words) < 2 or words[0] not in lists.STATIVE:
+        return None
+    rest = words[1:]
+    if lexicon.is_color(rest[-1]) and _all_shades(rest, lexicon):
+        return lexicon.roles.get("color")
+    return lexicon.seeds.get(rest[-1])
 
 
 def pattern(words: Words, lexicon: Lexicon) -> str | None:
@@ -214,8 +225,8 @@ _JOINING = frozenset(["and", "more", "most", "quite", "rather", "really", "so", 
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        action, pattern, textured, shaped, polygon, sized, made_of, colored, modified_color,
-        colored_part, ish, degree, opposite, head, part, result,
+        stative, action, pattern, textured, shaped, polygon, sized, made_of, colored,
+        modified_color, colored_part, ish, degree, opposite, head, part, result,
     )
 }  # fmt: skip
 

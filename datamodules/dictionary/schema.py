@@ -1,25 +1,26 @@
 """The dictionary as one frozen record, and its JSON file. Standard library only.
 
-`artifacts/dictionary/<source>.json` is canonical JSON (sorted keys), so equal dictionaries are
-equal bytes.
+`artifacts/dictionary/<source>.json` has sorted keys and a line for every value, so equal
+dictionaries are equal bytes, and a change of one word is a change of one line.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.decode import decode
+from datamodules.dictionary.decode import decode, encode
 from datamodules.dictionary.records import AnchorType, Attribute, Proposal, Unassigned, Value
 from datamodules.errors import InputError
-from datamodules.files import canonical_json, read_json, write_text
+from datamodules.files import json_lines, read_json, write_text
 from datamodules.normalize import normalize
 
 SCHEMA = "aspectra.dictionary/3"
+_DEPTH = 4  # dictionary, attributes, one attribute, its values: what is inside has one line
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,18 @@ class Dictionary:
         return dictionary
 
     def save(self, path: Path) -> None:
-        """Write canonical JSON atomically: equal dictionaries give equal bytes."""
+        """Write it atomically: equal dictionaries give equal bytes."""
         write_text(Path(path), self._text)
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON."""
+        """SHA-256 of the file's content."""
         return hashlib.sha256(self._text.encode()).hexdigest()
 
     @cached_property
     def _text(self) -> str:
-        """The canonical JSON; to write 68,000 words takes seconds, so once."""
-        return canonical_json(asdict(self))
+        """The file's content; to write 68,000 words takes seconds, so once."""
+        return json_lines(encode(self), depth=_DEPTH)
 
     @property
     def names(self) -> tuple[str, ...]:

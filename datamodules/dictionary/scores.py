@@ -13,7 +13,7 @@ Shape letters: N words that have a reference type, R resamplings, K types found,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,25 @@ _DRAWS = 1000
 _INTERVAL = (2.5, 97.5)
 
 
-def reference_scores(dictionary: Dictionary, reference: Reference) -> dict[str, Any]:
+def reference_scores(
+    dictionary: Dictionary, reference: Reference | Mapping[str, str]
+) -> dict[str, Any]:
     """Compare a dictionary with known types that were not used to build it.
 
     Values absent from the reference are listed as `extra`: they may be distractors.
 
     Args:
         dictionary: the dictionary.
-        reference: the known types; their names need not match the dictionary's except for accuracy,
-            precision and recall.
+        reference: the known types, or plainly word -> type; the names of types need not match the
+            dictionary's except for accuracy, precision and recall.
 
     Returns:
         What `typing_scores` returns, and hdbscan_ari and hdbscan_nmi (the same words under HDBSCAN
         alone), extra, missing, several (left out: several known types) and wrong (word -> found
         type).
     """
+    if not isinstance(reference, Reference):
+        reference = Reference(reference)
     table = {normalize(word): kind for word, kind in reference.types.items()}
     if not table:
         raise InputError("expected a reference of word -> type, got no word.")

@@ -186,7 +186,7 @@ def wordnet_features(wordnet: WordNet, texts: Sequence[str]) -> Array:
         texts: normalized words and phrases, all of the vocabulary: rare traits weigh more.
     """
     from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
+    from sklearn.utils.extmath import randomized_svd
 
     bags = [wordnet.traits(text) for text in texts]
     holders = Counter(trait for bag in bags for trait in bag)
@@ -206,7 +206,7 @@ def wordnet_features(wordnet: WordNet, texts: Sequence[str]) -> Array:
     table = csr_array(table.multiply(1 / np.maximum(length_W, 1e-12)[:, None]))
     if min(table.shape) <= _SIZE + 1:
         return unit_rows(table.toarray())
-    left_WD, size_D, _ = svds(table, k=_SIZE, v0=np.ones(min(table.shape)), solver="arpack")
+    left_WD, size_D, _ = randomized_svd(table, _SIZE, n_iter=7, random_state=0)
     return unit_rows(left_WD * size_D)
 
 

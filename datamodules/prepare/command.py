@@ -52,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
         InputError: if something the source cannot do without is missing or broken, or a file is
             not as the list of sums has it.
     """
-    from datamodules.text_table import text_table
     from datamodules.prepare.official import look
     from datamodules.prepare.sums import check_sums, read_sums
     from datamodules.sources import about_source, load_source
+    from datamodules.text_table import text_table
 
     about, root = about_source(args.source), args.root.expanduser()
     sums = read_sums(args.sums.expanduser()) if args.sums else {}

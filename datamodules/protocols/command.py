@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the source cannot be read, or the protocol asks for what it has not.
     """
-    from datamodules.text_table import text_table
     from datamodules.protocols.protocols import Request, split_source
     from datamodules.sources import load_source
+    from datamodules.text_table import text_table
 
     asked = Request(args.attribute, args.object, args.shots, args.seed, args.unseen)
     source = load_source(args.source, args.root)

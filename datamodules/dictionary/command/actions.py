@@ -99,15 +99,25 @@ def edit(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Score a dictionary against known types."""
-    from datamodules.dictionary.scores import read_reference, reference_scores
+    from datamodules.dictionary.reference import read_reference
+    from datamodules.dictionary.scores import reference_scores
 
     dictionary = Dictionary.load(args.file)
-    scores = reference_scores(dictionary, read_reference(args.reference))
-    shown = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    lists = {
-        name: ", ".join(value) or "none" for name, value in scores.items() if name not in shown
-    }
-    _say(text_table(("score", "value"), [*shown.items(), *lists.items()]))
+    reference = read_reference(
+        args.reference, parents=args.parents, ignore=args.ignore, counts=args.counts
+    )
+    scores = reference_scores(dictionary, reference)
+    ends = {name: "{} to {}".format(*pair) for name, pair in scores["intervals"].items()}
+    rows = [
+        (name, str(value), ends.get(name, ""))
+        for name, value in scores.items()
+        if isinstance(value, int | float)
+    ]
+    _say(text_table(("score", "value", "95 %"), rows))
+    kinds = [(kind, *each.values()) for kind, each in scores["types"].items()]
+    _say(["", *text_table(("type", "words", "precision", "recall"), kinds)])
+    lists = ("extra", "missing", "several", "wrong")
+    _say(["", *(f"{name:<8} {', '.join(scores[name]) or 'none'}" for name in lists)])
     _say(["", f"dictionary  {args.file}", f"reference   {args.reference}"])
     return _done(args, {"path": str(args.file), "reference": str(args.reference), **scores})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,12 +106,13 @@ def build_file(
     edits = load_edits(file) if request.edits or file.is_file() else Edits()
     if edits.hash:
         _LOG.info("edits of %s are applied", file)
-    before = _before(path)
-    with _stages() as tell:
-        dictionary, points = _built(request, source, edits, before, tell)
     page = path.with_suffix(".report.html")
-    dictionary.save(path)
-    write_report(dictionary, page, points)
+    with _no_collection():
+        before = _before(path)
+        with _stages() as tell:
+            dictionary, points = _built(request, source, edits, before, tell)
+        dictionary.save(path)
+        write_report(dictionary, page, points)
     return dictionary, page
 
 
@@ -215,6 +217,18 @@ def _points(dictionary: Dictionary, front: Front) -> dict[str, tuple[float, floa
     ids = [each for each in dict.fromkeys(ids) if each in row_of]
     places = map_points(ids, front.features_CD[[row_of[each] for each in ids]])
     return {each: (x, y) for each, (x, y) in zip(ids, places.tolist(), strict=True)}
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Records are made by the ten thousand and none is garbage: to look for it takes a tenth."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

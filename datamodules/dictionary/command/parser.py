@@ -114,6 +114,17 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--reference", type=Path, required=True,
         help='known types: CSV lines word,type, JSON {"word": "type"} or {"type": ["word"]}',
     )  # fmt: skip
+    parser.add_argument(
+        "--parents", type=Path, help="JSON or CSV that lifts its types to their parents"
+    )
+    parser.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="TYPE",
+        help='types to leave out, such as "other"',
+    )
+    parser.add_argument("--counts", type=Path, help="how often each word is used: CSV word,count")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

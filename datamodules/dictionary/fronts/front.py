@@ -15,6 +15,7 @@ from typing import Any
 
 from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.records import Proposal, Value
+from datamodules.dictionary.word_id import word_id
 from datamodules.normalize import normalize
 
 Together = Callable[[Sequence[Sequence[int]]], "tuple[float, float]"]
@@ -92,8 +93,15 @@ class Front:
 
     def rows_of(self, value: Value) -> list[int]:
         """Positions of the words that a value unites."""
+        own = self._row_of_id.get(value.id)
+        if own is not None and self.words[own].forms == value.forms:
+            return [own]  # as it was found: no spelling needs to be looked up
         found = {self._row_of.get(normalize(form)) for form in (value.text, *value.forms)}
         return sorted(row for row in found if row is not None)
+
+    @cached_property
+    def _row_of_id(self) -> dict[str, int]:
+        return {word_id(word.key): row for row, word in enumerate(self.words)}
 
     @cached_property
     def _row_of(self) -> dict[str, int]:

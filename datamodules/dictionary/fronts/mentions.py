@@ -16,7 +16,7 @@ from datamodules.annotations import Annotations
 from datamodules.dictionary.embed import Embedder, features
 from datamodules.dictionary.fronts.front import Front, Together, Word
 from datamodules.dictionary.lemmas import propose_merges, slip_pairs
-from datamodules.dictionary.phrase_types import TypingSettings, anchor_words
+from datamodules.dictionary.phrase_types import anchor_words
 from datamodules.dictionary.records import Proposal
 from datamodules.dictionary.settings import Settings
 from datamodules.dictionary.vocabulary import Vocabulary
@@ -24,7 +24,7 @@ from datamodules.errors import InputError
 from datamodules.prompts import prompts
 
 _TRAIN = "train"
-_ALWAYS = 2000  # the first words are clustered however rare they are
+_ALWAYS, _MOST = 2000, 8000  # words that are clustered: at least, however rare, and at most
 
 
 def from_mentions(
@@ -58,7 +58,10 @@ def from_mentions(
             f"expected words of no stated type in the training split, got none of "
             f"{len(vocabulary):,}. Check the split column."
         )
-    words = tuple(_word(vocabulary, entry, int(counts_W[entry])) for entry in entries)
+    words = tuple(
+        _word(vocabulary, entry, int(counts_W[entry]), spoken=rank < _MOST)
+        for rank, entry in enumerate(entries)
+    )
     keys = [word.key for word in words]
     anchors = anchor_words(settings.types)
     # Centred over both, so that a list of colors alone does not lose what makes them colors.
@@ -67,7 +70,7 @@ def from_mentions(
     known_W = embedder.known(keys)
     head = min(
         max(sum(word.count >= settings.min_count for word in words), _ALWAYS),
-        TypingSettings().head,
+        _MOST,
         len(words),
     )
     total = sum(word.count for word in words)
@@ -104,7 +107,8 @@ def _counted(vocabulary: Vocabulary) -> NDArray[np.int64]:
     return vocabulary.counts_WS[:, vocabulary.splits.index(_TRAIN)]
 
 
-def _word(vocabulary: Vocabulary, entry: int, count: int) -> Word:
+def _word(vocabulary: Vocabulary, entry: int, count: int, *, spoken: bool) -> Word:
+    """A word, with examples of how it is said if that is wanted."""
     splits = dict(zip(vocabulary.splits, vocabulary.counts_WS[entry].tolist(), strict=True))
     forms = vocabulary.forms[entry]
     return Word(
@@ -118,7 +122,7 @@ def _word(vocabulary: Vocabulary, entry: int, count: int) -> Word:
         objects=vocabulary.objects[entry],
         examples=tuple(
             text
-            for thing in list(vocabulary.objects[entry])[:2]
+            for thing in list(vocabulary.objects[entry])[: 2 * spoken]
             for text in prompts(f"{vocabulary.texts[entry]} {thing}", ["a {}"])
         ),
     )
