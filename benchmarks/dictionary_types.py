@@ -77,9 +77,14 @@ def main(argv: list[str] | None = None) -> int:
     data = args.data or (
         Path(os.environ["ASPECTRA_DATA"]) if "ASPECTRA_DATA" in os.environ else None
     )
-    if data is None:
-        sys.stdout.write("skipped: no data sets at hand, name their folder with --data\n")
-        put_out({"skipped": "no data sets at hand: name their folder with --data"}, args)
+    skipped = "" if data else "no data sets at hand: name their folder with --data"
+    try:
+        open_embedder(args.sentence, cache=None)
+    except InputError as error:
+        skipped = skipped or str(error)
+    if data is None or skipped:
+        sys.stdout.write(f"skipped: {skipped}\n")
+        put_out({"skipped": skipped}, args)
         return 0
     try:
         result = measure(data, args.wordnet, args.sentence)

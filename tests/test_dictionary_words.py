@@ -120,6 +120,17 @@ def test_pure_hdbscan_stands_beside_the_anchored_mode(vectors, words):
     assert anchored.scores["anchored"]["coverage"] >= pure.scores["hdbscan"]["coverage"]
 
 
+def test_linkage_gives_every_value_a_group(vectors, words):
+    path = words()
+    build(vectors, "--list", path, "--groups", "linkage")
+    color = load().attribute("color")
+    assert all(value.group for value in color.values)
+    group = {value.text: value.group for value in color.values}
+    assert group["red"] == group["crimson"]
+    assert group["blue"] == group["navy"]
+    assert {each.id for each in color.groups} == set(group.values())
+
+
 def test_the_same_words_give_the_same_bytes_in_any_order(vectors, words, tmp_path):
     build(vectors, "--list", words())
     first = Path("artifacts/dictionary/words.json").read_bytes()

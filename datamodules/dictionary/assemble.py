@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from datamodules.dictionary.anchors import Typed
-from datamodules.dictionary.clusters import Labels, hdbscan_labels
+from datamodules.dictionary.clusters import Labels, hdbscan_labels, linkage_labels
 from datamodules.dictionary.embed import Embedder
 from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.fronts import Front, Word
@@ -146,7 +146,9 @@ def _value(front: Front, typed: Typed, member: int, kinds: Sequence[AnchorType])
 
 
 def _groups(features_VD: Array, head: Sequence[int], settings: Settings) -> Labels:
-    """Groups of the frequent values; a rare one joins none."""
+    """Groups of values; under HDBSCAN a rare one joins none, under linkage the nearest."""
+    if settings.groups == "linkage":
+        return linkage_labels(features_VD, distance=settings.group_distance, head=len(head))
     labels_V = np.full(len(features_VD), -1, dtype=np.int64)
     labels_V[list(head)] = _clusters(features_VD[list(head)], settings)
     return labels_V

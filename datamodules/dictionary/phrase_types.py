@@ -45,7 +45,7 @@ class TypingSettings:
     neighbors: int = 8
     smoothing: float = 0.5
     adopted: int = 10
-    head: int = 3000
+    head: int = 2000
 
 
 def anchor_words(types: Sequence[TypeSpec]) -> tuple[str, ...]:

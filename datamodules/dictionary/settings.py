@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from datamodules.dictionary.records import Mode
 from datamodules.errors import InputError
@@ -139,6 +139,9 @@ class Settings:
 
     Args:
         mode: how words are typed: by seed words with HDBSCAN for the rest, or by HDBSCAN alone.
+        groups: how the values of an attribute are grouped: HDBSCAN leaves noise, average linkage
+            gives every value a group.
+        group_distance: linkage merges groups up to this mean cosine distance, 0 to 2.
         min_count: smallest number of captions that mention a word.
         max_words: the most frequent words kept for clustering.
         min_lift: how many times more often than by chance a word must come back in another caption
@@ -159,6 +162,8 @@ class Settings:
     """
 
     mode: Mode = "anchored"
+    groups: Literal["hdbscan", "linkage"] = "hdbscan"
+    group_distance: float = 0.6
     types: tuple[TypeSpec, ...] = field(default_factory=load_types)
     min_count: int = 5
     max_words: int = 4000

@@ -46,6 +46,7 @@ class Request:
         seeds: whether seed words are used, beside the names of the kinds.
         rules: names of the rules of spelling; None takes all.
         mode: how words are typed.
+        groups: how the values of an attribute are grouped.
         edits: file of a person's changes; None takes `edits_path`, if it is there.
         backbone: a CLIP, as an embedder, by which attributes are told apart.
         seed: of word2vec.
@@ -60,6 +61,7 @@ class Request:
     seeds: bool = True
     rules: tuple[str, ...] | None = None
     mode: Mode = "anchored"
+    groups: Literal["hdbscan", "linkage"] = "hdbscan"
     edits: Path | None = None
     backbone: str | None = None
     seed: int = 0
@@ -135,7 +137,8 @@ def _built(
     from datamodules.dictionary.edits import apply_edits
     from datamodules.dictionary.settings import Settings, load_types
 
-    settings = Settings(mode=request.mode, types=load_types(request.types, seeds=request.seeds))
+    types = load_types(request.types, seeds=request.seeds)
+    settings = Settings(mode=request.mode, groups=request.groups, types=types)
     tell(_STAGES[0])
     if request.lists:
         front, data_hash = _of_lists(request, settings, tell)
@@ -208,10 +211,12 @@ def _backbone(request: Request) -> Embedder | None:
 
 
 def _points(dictionary: Dictionary, front: Front) -> dict[str, tuple[float, float]]:
-    """Where the page draws each value and each word that was looked at."""
+    """Where the page draws each word that is frequent enough to be clustered."""
     from datamodules.dictionary.report.map import map_points
 
-    row_of = {word_id(front.words[row].key): number for number, row in enumerate(front.rows)}
+    row_of = {
+        word_id(front.words[row].key): number for number, row in enumerate(front.rows[: front.head])
+    }
     ids = [value.id for attribute in dictionary.attributes for value in attribute.values]
     ids += [loose.id for loose in dictionary.unassigned]
     ids = [each for each in dict.fromkeys(ids) if each in row_of]

@@ -74,6 +74,11 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         help="type words by seed words, or by HDBSCAN alone (default: anchored)",
     )  # fmt: skip
     parser.add_argument(
+        "--groups", choices=("hdbscan", "linkage"), default="hdbscan",
+        help="group the values of an attribute by HDBSCAN, which leaves noise, or by average "
+        "linkage (default: hdbscan)",
+    )  # fmt: skip
+    parser.add_argument(
         "--edits", type=Path, help="YAML of a person's changes (default: <out>.edits.yaml, if any)"
     )
     parser.add_argument(

@@ -24,7 +24,7 @@ from datamodules.errors import InputError
 from datamodules.prompts import prompts
 
 _TRAIN = "train"
-_ALWAYS, _MOST = 2000, 8000  # words that are clustered: at least, however rare, and at most
+_ALWAYS, _MOST = 2000, 5000  # words that are clustered: at least, however rare, and at most
 
 
 def from_mentions(
