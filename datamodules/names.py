@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-# Names that torch's module containers have themselves and refuse as keys, then PEFT's and folders'.
+# Names that torch's module containers have themselves and refuse as keys (one of them transformers
+# adds), then PEFT's and folders'.
 _NAMES = """
 add_module apply bfloat16 buffers call_super_init children clear compile copy cpu cuda double
 dump_patches eval extra_repr float forward fromkeys get get_buffer get_extra_state get_parameter
@@ -15,8 +16,8 @@ register_forward_hook register_forward_pre_hook register_full_backward_hook
 register_full_backward_pre_hook register_load_state_dict_post_hook
 register_load_state_dict_pre_hook register_module register_parameter
 register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
-set_submodule setdefault share_memory state_dict to to_empty train training type update values
-xpu zero_grad
+set_submodule setdefault share_memory smart_apply state_dict to to_empty train training type update
+values xpu zero_grad
 default base test
 """
 _RESERVED = frozenset(_NAMES.split())

@@ -61,7 +61,10 @@ def several_values(num_values=4, *, negatives=True):
     module = AttributeDataModule("mark", source="folder")
     pixels = generator.integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)
     module._source = SimpleNamespace(
-        annotations=annotations_of(rows), pixels=lambda size: pixels, data_hash="d", root="."
+        annotations=annotations_of(rows),
+        pixels=lambda size, items, crops: pixels,
+        data_hash="d",
+        root=".",
     )
     module._dictionary = Dictionary("folder", "0" * 64, (Attribute("mark", entries),))
     return module

@@ -198,6 +198,9 @@ def test_mentions_without_words_are_refused(mentions, number):
 
 
 def test_the_benchmark_measures_every_stage():
-    measured = measure(30_000, 6_000)
-    assert [row["found"] > 0 for row in measured["stages"]] == [True] * 5
+    pytest.importorskip("sentence_transformers", reason="the sentence encoder is not installed")
+    measured = measure(5_000, 800)
+    assert [row["found"] > 0 for row in measured["stages"]][:3] == [True] * 3
+    cold, warm = measured["stages"][-2:]
+    assert cold["found"] == warm["found"] > 100
     assert all(row["seconds"] > 0 for row in measured["stages"])

@@ -116,9 +116,8 @@ def test_a_split_of_other_images_is_refused(root):
         root / "other.json"
     )
     data = AttributeDataModule("color", source="folder", root=root, split=root / "other.json")
-    data.prepare_data()
     with pytest.raises(InputError) as caught:
-        data.setup()
+        data.prepare_data()
     assert str(caught.value) == (
         "expected a split of these 40 images, got one of birds that names 1 others, such as "
         "'a.png'. Make the split again from this data set."
@@ -128,9 +127,8 @@ def test_a_split_of_other_images_is_refused(root):
 def test_a_split_without_validation_is_refused(root):
     Split("mine", None, {"train": ("0.png",)}, "folder").save(root / "split.json")
     data = AttributeDataModule("color", source="folder", root=root, split=root / "split.json")
-    data.prepare_data()
     with pytest.raises(InputError, match=r"split.json, got train: validation is missing\. Make"):
-        data.setup()
+        data.prepare_data()
 
 
 def test_classes_with_a_few_shots_each(root):
