@@ -173,8 +173,9 @@ def test_words_with_blanks_as_glove_has_them(write):
         (b"1 3\ngr\xe4y 1 2 3\n", "FILE, line 2: expected UTF-8 text, got the byte b'\\xe4'. Save "
          "the file as UTF-8."),
         (b"PK\x03\x04glove", "FILE is a zip archive. Unpack it and give one of the files in it."),
-        (gzip.compress(RED.encode(), mtime=0)[:-9], "FILE is not a whole gzip file (Compressed file ended "
-         "before the end-of-stream marker was reached). Copy the file again, or give another."),
+        (gzip.compress(RED.encode(), mtime=0)[:-9], "FILE is not a whole gzip file (Compressed "
+         "file ended before the end-of-stream marker was reached). Copy the file again, or give "
+         "another."),
     ],
 )  # fmt: skip
 def test_a_broken_text_file_is_named_with_its_line(write, data, message):
