@@ -37,18 +37,18 @@ def check_splits(annotations: Annotations, root: Path, split_file: Path | None) 
         )
 
 
-def build_missing(source_name: str, root: Path | None) -> None:
+def build_missing(source: Source, root: Path | None) -> None:
     """Build the default dictionary of a source if there is none; of several processes, one does.
 
     Args:
-        source_name: name of the data set.
-        root: its folder; None for the default one.
+        source: the data set.
+        root: its folder as the user named it; None for the default one.
     """
-    path = default_path(source_name)
+    path = default_path(source.name)
     if not path.is_file():
         with locked(path):
             if not path.is_file():
-                build_file(path, Request(source=source_name, root=root))
+                build_file(path, Request(source=source.name, root=root), source=source)
 
 
 def dictionary_of(source: Source, root: Path | None, given: Path | None) -> Dictionary:

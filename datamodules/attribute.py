@@ -100,7 +100,7 @@ class AttributeDataModule(L.LightningDataModule):
         """
         self._source = load_source(self.source_name, self.root)
         if self.dictionary_path is None:
-            build_missing(self.source_name, self.root)
+            build_missing(self._source, self.root)
         self.setup()
         self._pixels = None  # decode what may have changed since an earlier call
         self.pixels()

@@ -242,7 +242,7 @@ def test_names_of_attributes_are_data(folder, name):
 def build_slowly(folder, root, log):
     from pathlib import Path
 
-    def build(path, *args):
+    def build(path, *args, **options):
         with Path(log).open("a") as stream:
             stream.write("built\n")
         save_dictionary(path, Glyphs.open(root), [entry("color", ATTRIBUTES["color"])])
