@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datamodules.dictionary.reference import Reference, read_reference
+from datamodules.dictionary.scoring.reference import Reference, read_reference
 from datamodules.errors import InputError
 from datamodules.files import read_json
 from datamodules.normalize import normalize

@@ -13,9 +13,9 @@ import numpy as np
 from datamodules.dictionary.embed import Embedder, features
 from datamodules.dictionary.embed.protocol import Rows
 from datamodules.dictionary.embed.sentence import SentenceVectors
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.vectors import unit_rows
-from datamodules.dictionary.wordnet import WordNet, wordnet_features
+from datamodules.dictionary.embed.wordnet.database import WordNet, wordnet_features
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.files import sha256_json
 
 # Weights of cosines beside 1 for the sentence encoder and WordNet, chosen on our own words.

@@ -29,9 +29,9 @@ from benchmarks._output import add_output, put_out
 from datamodules.annotations import Annotations
 from datamodules.annotations.table import Items, Names, Rows
 from datamodules.dictionary.command import Request, build_file
-from datamodules.dictionary.lemmas import lemma_pairs, slip_pairs
-from datamodules.dictionary.mention import mentions_of
-from datamodules.dictionary.vocabulary import count, count_table
+from datamodules.dictionary.words.lemmas import lemma_pairs, slip_pairs
+from datamodules.dictionary.words.mention import mentions_of
+from datamodules.dictionary.words.vocabulary import count, count_table
 
 if TYPE_CHECKING:
     from datamodules.sources import Source

@@ -24,16 +24,16 @@ import numpy as np
 from benchmarks import _typing_data as source
 from benchmarks._output import add_output, put_out
 from benchmarks._typing_views import SentenceLayers, Views
-from datamodules.dictionary.anchors import type_scores
-from datamodules.dictionary.clusters import hdbscan_labels, linkage_labels
+from datamodules.dictionary.anchoring.anchors import type_scores
+from datamodules.dictionary.anchoring.phrase_types import TypingSettings, anchor_words, type_phrases
 from datamodules.dictionary.embed import TrainedVectors, Word2VecSettings, open_embedder
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.phrase_types import TypingSettings, anchor_words, type_phrases
-from datamodules.dictionary.reference import Reference
-from datamodules.dictionary.scores import typing_scores
+from datamodules.dictionary.embed.wordnet.database import WordNet
+from datamodules.dictionary.embed.wordnet.text import wordnet_sentences
+from datamodules.dictionary.grouping.clusters import hdbscan_labels, linkage_labels
+from datamodules.dictionary.scoring.reference import Reference
+from datamodules.dictionary.scoring.scores import typing_scores
 from datamodules.dictionary.settings import TypeSpec, load_types
-from datamodules.dictionary.wordnet import WordNet
-from datamodules.dictionary.wordnet_text import wordnet_sentences
+from datamodules.dictionary.words.evidence import Array
 from datamodules.errors import InputError
 
 FORCED = TypingSettings(min_score=-np.inf, min_margin=-np.inf)

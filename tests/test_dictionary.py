@@ -16,10 +16,10 @@ from datamodules.dictionary import (
     Value,
     build_dictionary,
 )
-from datamodules.dictionary.collect import collect
-from datamodules.dictionary.evidence import caption_lift, exclusion, overlap, shared_images
 from datamodules.dictionary.report import render
 from datamodules.dictionary.settings import Settings
+from datamodules.dictionary.words.collect import collect
+from datamodules.dictionary.words.evidence import caption_lift, exclusion, overlap, shared_images
 from datamodules.errors import InputError
 from datamodules.normalize import clauses, normalize, phrases
 

@@ -15,7 +15,7 @@ import datamodules.sources
 from datamodules.__main__ import main
 from datamodules.annotations import Annotation, annotations_of
 from datamodules.dictionary import Dictionary, build_dictionary
-from datamodules.dictionary.scores import reference_scores
+from datamodules.dictionary.scoring.scores import reference_scores
 from datamodules.dictionary.settings import Settings, load_types
 from datamodules.files import json_lines
 from datamodules.sources.glyphs.captions import FILLERS, captions

@@ -5,13 +5,13 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 
-from datamodules.dictionary.clusters import (
+from datamodules.dictionary.grouping.clusters import (
     hdbscan_labels,
     linkage_labels,
     majority_types,
     principal_components,
 )
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.vectors import unit_rows
 
 
 def clouds(seed=0, sizes=(6, 6, 6), width=8, spread=0.1):

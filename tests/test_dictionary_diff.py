@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from datamodules.dictionary import AnchorType, Attribute, Group, Unassigned
 from datamodules.dictionary.aliases import carry_aliases
-from datamodules.dictionary.diff import Diff, diff
+from datamodules.dictionary.diff.difference import Diff, diff
 from datamodules.dictionary.edits import Edits, apply_edits
 from tests.words_by_hand import found, stated, value
 

@@ -11,9 +11,9 @@ import yaml
 
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.explain import explain
-from datamodules.dictionary.export import config_text, csv_text, word_types
-from datamodules.dictionary.projector import export_projector
-from datamodules.dictionary.reference import read_reference
+from datamodules.dictionary.export.projector import export_projector
+from datamodules.dictionary.export.tables import config_text, csv_text, word_types
+from datamodules.dictionary.scoring.reference import read_reference
 from datamodules.errors import InputError
 from tests.words_by_hand import found, stated
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dictionary.lemmas import lemma_pairs, propose_merges, slip_pairs
+from datamodules.dictionary.words.lemmas import lemma_pairs, propose_merges, slip_pairs
 
 
 def pairs(phrases):

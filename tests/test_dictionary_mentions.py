@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datamodules.annotations import Annotation, annotations_of
-from datamodules.dictionary import mention
-from datamodules.dictionary.mention import Mention, mentions_of, part_and_type, read_list
+from datamodules.dictionary.words import mention
+from datamodules.dictionary.words.mention import Mention, mentions_of, part_and_type, read_list
 from datamodules.errors import InputError
 from datamodules.sources.about import About
 from datamodules.sources.table_source import TableSource

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datamodules.dictionary import Attribute, Value
-from datamodules.dictionary.grouping import grouped
+from datamodules.dictionary.grouping.groups import grouped
 from datamodules.dictionary.merit import judged, ranked, separabilities
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dictionary.phrase import merge_key, parse
+from datamodules.dictionary.words.phrase import merge_key, parse
 
 NEGATIONS = {"no", "not", "non", "without", "isnt", "never", "neither", "nor", "none", "cannot"}
 _WORDS = """

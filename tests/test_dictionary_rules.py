@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dictionary.rules import RULES, Lexicon, rule_type
+from datamodules.dictionary.anchoring.rules import RULES, Lexicon, rule_type
 from datamodules.dictionary.settings import TypeSpec, load_types
 from datamodules.errors import InputError
 

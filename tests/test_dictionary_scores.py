@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, v_measure_score
 
 from datamodules.dictionary import Attribute, Dictionary, Value
-from datamodules.dictionary.reference import Reference, read_reference
-from datamodules.dictionary.scores import (
+from datamodules.dictionary.scoring.reference import Reference, read_reference
+from datamodules.dictionary.scoring.scores import (
     adjusted_rand,
     noise_as_singletons,
     reference_scores,

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import _typing_data as source
 from benchmarks.dictionary_types import main
-from datamodules.dictionary.reference import Reference
+from datamodules.dictionary.scoring.reference import Reference
 from datamodules.dictionary.settings import load_types
 from datamodules.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.dictionary.anchors import (
+from datamodules.dictionary.anchoring.anchors import (
     decide,
     leave_one_out,
     ridge_scores,
@@ -15,9 +15,9 @@ from datamodules.dictionary.anchors import (
     type_scores,
     type_words,
 )
-from datamodules.dictionary.phrase_types import TypingSettings, anchor_words, type_phrases
+from datamodules.dictionary.anchoring.phrase_types import TypingSettings, anchor_words, type_phrases
 from datamodules.dictionary.settings import TypeSpec, load_types
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.errors import InputError
 
 FORCED = TypingSettings(min_score=-np.inf, min_margin=-np.inf)

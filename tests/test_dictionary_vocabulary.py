@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from benchmarks.dictionary_scale import drawn_source, measure
 from datamodules.annotations import Annotation, annotations_of
 from datamodules.annotations.table import spelling
-from datamodules.dictionary.mention import Mention, mentions_of
-from datamodules.dictionary.phrase import merge_key, parse
-from datamodules.dictionary.vocabulary import count, count_table
+from datamodules.dictionary.words.mention import Mention, mentions_of
+from datamodules.dictionary.words.phrase import merge_key, parse
+from datamodules.dictionary.words.vocabulary import count, count_table
 from datamodules.errors import InputError
 from datamodules.sources.about import About
 from datamodules.sources.table_source import TableSource

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.dictionary.wordnet import FILES, WordNet, wordnet_features
-from datamodules.dictionary.wordnet_text import wordnet_sentences
+from datamodules.dictionary.embed.wordnet.database import FILES, WordNet, wordnet_features
+from datamodules.dictionary.embed.wordnet.text import wordnet_sentences
 from datamodules.errors import InputError
 
 # Part of speech, words, type, pointers as (symbol, key), gloss; keys name synsets in pointers.

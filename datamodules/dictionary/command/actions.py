@@ -77,7 +77,7 @@ def review(args: argparse.Namespace) -> int:
 
 def edit(args: argparse.Namespace) -> int:
     """Apply edits to a dictionary as it is, or only say whether they fit."""
-    from datamodules.dictionary.diff import diff
+    from datamodules.dictionary.diff.difference import diff
     from datamodules.dictionary.edits import apply_edits, load_edits
     from datamodules.dictionary.report import write_report
 
@@ -99,8 +99,8 @@ def edit(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Score a dictionary against known types."""
-    from datamodules.dictionary.reference import read_reference
-    from datamodules.dictionary.scores import reference_scores
+    from datamodules.dictionary.scoring.reference import read_reference
+    from datamodules.dictionary.scoring.scores import reference_scores
 
     dictionary = Dictionary.load(args.file)
     reference = read_reference(
@@ -124,7 +124,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Print what changes from one dictionary to another."""
-    from datamodules.dictionary.diff import diff
+    from datamodules.dictionary.diff.difference import diff
 
     changes = diff(Dictionary.load(args.old), Dictionary.load(args.new))
     _say(changes.lines())
@@ -141,7 +141,7 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _csv(args: argparse.Namespace, dictionary: Dictionary) -> int:
-    from datamodules.dictionary.export import csv_text
+    from datamodules.dictionary.export.tables import csv_text
     from datamodules.files import write_text
 
     write_text(args.out, csv_text(dictionary))
@@ -149,7 +149,7 @@ def _csv(args: argparse.Namespace, dictionary: Dictionary) -> int:
 
 
 def _words(args: argparse.Namespace, dictionary: Dictionary) -> int:
-    from datamodules.dictionary.export import word_types
+    from datamodules.dictionary.export.tables import word_types
     from datamodules.files import write_json
 
     found, left_out = word_types(dictionary)
@@ -160,7 +160,7 @@ def _words(args: argparse.Namespace, dictionary: Dictionary) -> int:
 
 
 def _config(args: argparse.Namespace, dictionary: Dictionary) -> int:
-    from datamodules.dictionary.export import config_text
+    from datamodules.dictionary.export.tables import config_text
     from datamodules.files import write_text
 
     if args.attribute is None:
@@ -175,7 +175,7 @@ def _config(args: argparse.Namespace, dictionary: Dictionary) -> int:
 
 def _projector(args: argparse.Namespace, dictionary: Dictionary) -> int:
     from datamodules.dictionary.embed import features, open_embedder
-    from datamodules.dictionary.projector import export_projector
+    from datamodules.dictionary.export.projector import export_projector
 
     texts = [value.text for each in dictionary.attributes for value in each.values]
     texts = list(dict.fromkeys([*texts, *(each.text for each in dictionary.unassigned)]))

@@ -166,8 +166,8 @@ def _of_lists(request: Request, settings: Settings, tell: Tell) -> tuple[Front, 
     from itertools import chain
 
     from datamodules.dictionary.fronts import from_mentions
-    from datamodules.dictionary.mention import read_list
-    from datamodules.dictionary.vocabulary import count
+    from datamodules.dictionary.words.mention import read_list
+    from datamodules.dictionary.words.vocabulary import count
     from datamodules.files import sha256_file, sha256_json
 
     vocabulary = count(chain.from_iterable(map(read_list, request.lists)))
@@ -186,7 +186,7 @@ def _of_source(source: Source, request: Request, settings: Settings, tell: Tell)
         captions = source.captions("train")
         embedder = None if request.embedder in (None, "word2vec") else _embedder(request, "", [])
         return from_captions(captions, settings, seed=request.seed, embedder=embedder)
-    from datamodules.dictionary.vocabulary import count_table
+    from datamodules.dictionary.words.vocabulary import count_table
 
     vocabulary = count_table(source)
     tell(_STAGES[1])

@@ -16,8 +16,8 @@ import numpy as np
 
 from datamodules.dictionary.embed.joined import JoinedVectors
 from datamodules.dictionary.embed.protocol import Embedder
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.vectors import centred, unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import centred, unit_rows
 
 
 def features(embedder: Embedder, texts: Sequence[str]) -> Array:

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from datamodules.dictionary.embed.protocol import Embedder, Mask, Rows
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.errors import InputError
 from datamodules.files import sha256_json
 

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.collect import Corpus, collect
 from datamodules.dictionary.embed import Embedder
 from datamodules.dictionary.embed.trained import TrainedVectors, Word2VecSettings
-from datamodules.dictionary.evidence import (
+from datamodules.dictionary.fronts.front import Front, Word
+from datamodules.dictionary.settings import Settings
+from datamodules.dictionary.words.collect import Corpus, collect
+from datamodules.dictionary.words.evidence import (
     Array,
     caption_lift,
     describes_image,
@@ -23,10 +25,8 @@ from datamodules.dictionary.evidence import (
     overlap,
     shared_images,
 )
-from datamodules.dictionary.fronts.front import Front, Word
-from datamodules.dictionary.lemmas import propose_merges
-from datamodules.dictionary.settings import Settings
-from datamodules.dictionary.vectors import centred, combine, unit_rows
+from datamodules.dictionary.words.lemmas import propose_merges
+from datamodules.dictionary.words.vectors import centred, combine, unit_rows
 from datamodules.errors import InputError
 
 SAYS_NOTHING = "says nothing about the image"

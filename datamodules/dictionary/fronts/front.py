@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.records import Proposal, Value
 from datamodules.dictionary.word_id import word_id
+from datamodules.dictionary.words.evidence import Array
 from datamodules.normalize import normalize
 
 Together = Callable[[Sequence[Sequence[int]]], "tuple[float, float]"]

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.annotations import Annotations
+from datamodules.dictionary.anchoring.phrase_types import anchor_words
 from datamodules.dictionary.embed import Embedder, features
 from datamodules.dictionary.fronts.front import Front, Together, Word
-from datamodules.dictionary.lemmas import propose_merges, slip_pairs
-from datamodules.dictionary.phrase_types import anchor_words
 from datamodules.dictionary.records import Proposal
 from datamodules.dictionary.settings import Settings
-from datamodules.dictionary.vocabulary import Vocabulary
+from datamodules.dictionary.words.lemmas import propose_merges, slip_pairs
+from datamodules.dictionary.words.vocabulary import Vocabulary
 from datamodules.errors import InputError
 from datamodules.prompts import prompts
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from datamodules.dictionary import rule_words as lists
+from datamodules.dictionary.anchoring import rule_words as lists
 from datamodules.dictionary.settings import TypeSpec
 from datamodules.errors import InputError
 from datamodules.normalize import FUNCTION_WORDS

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 
 Labels = NDArray[np.int64]
 _HEAD = 8000

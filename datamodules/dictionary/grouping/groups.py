@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from datamodules.dictionary.clusters import Labels
-from datamodules.dictionary.evidence import Array
+from datamodules.dictionary.grouping.clusters import Labels
 from datamodules.dictionary.records import Attribute, Group, Value
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 
 
 def grouped(attribute: Attribute, features_VD: Array, labels_V: Labels) -> Attribute:

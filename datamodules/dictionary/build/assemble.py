@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from datamodules.dictionary.anchors import Typed
-from datamodules.dictionary.clusters import Labels, hdbscan_labels, linkage_labels
+from datamodules.dictionary.anchoring.anchors import Typed
 from datamodules.dictionary.embed import Embedder
-from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.fronts import Front, Word
-from datamodules.dictionary.grouping import grouped
+from datamodules.dictionary.grouping.clusters import Labels, hdbscan_labels, linkage_labels
+from datamodules.dictionary.grouping.groups import grouped
 from datamodules.dictionary.merit import judged, separabilities
 from datamodules.dictionary.records import AnchorType, Attribute, Unassigned, Value
 from datamodules.dictionary.settings import Settings
 from datamodules.dictionary.word_id import word_id
+from datamodules.dictionary.words.evidence import Array
 
 _MOST_APART = 300  # values of an attribute whose text features are compared
 

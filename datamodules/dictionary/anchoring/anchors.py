@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.evidence import Array
+from datamodules.dictionary.words.evidence import Array
 
 Rows = Sequence[Sequence[int]]
 _BLOCK = 1024  # rows of a product held at once

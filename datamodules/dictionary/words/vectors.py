@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datamodules.dictionary.evidence import Array
+from datamodules.dictionary.words.evidence import Array
 
 
 def combine(vectors_CD: Array, exclusion_CC: Array) -> tuple[Array, float]:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.dictionary.anchors import Typed, decide, ridge_scores, smoothed
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.rules import Lexicon, rule_type
+from datamodules.dictionary.anchoring.anchors import Typed, decide, ridge_scores, smoothed
+from datamodules.dictionary.anchoring.rules import Lexicon, rule_type
 from datamodules.dictionary.settings import TypeSpec
+from datamodules.dictionary.words.evidence import Array
 from datamodules.errors import InputError
 
 _ADOPTIONS = 2  # rounds in which types without seeds take words as seeds

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.adopt import adopt_by_cluster, by_cluster_alone
 from datamodules.dictionary.aliases import carry_aliases
-from datamodules.dictionary.anchors import Typed, leave_one_out, type_words
-from datamodules.dictionary.assemble import attributes, measured, unassigned
-from datamodules.dictionary.clusters import Labels, hdbscan_labels
+from datamodules.dictionary.anchoring.anchors import Typed, leave_one_out, type_words
+from datamodules.dictionary.anchoring.phrase_types import TypingSettings, type_phrases
+from datamodules.dictionary.build.adopt import adopt_by_cluster, by_cluster_alone
+from datamodules.dictionary.build.assemble import attributes, measured, unassigned
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.embed import Embedder
 from datamodules.dictionary.fronts import Front
-from datamodules.dictionary.phrase_types import TypingSettings, type_phrases
+from datamodules.dictionary.grouping.clusters import Labels, hdbscan_labels
 from datamodules.dictionary.records import AnchorType, Attribute
 from datamodules.dictionary.schema import Dictionary
-from datamodules.dictionary.scores import adjusted_rand, noise_as_singletons
+from datamodules.dictionary.scoring.scores import adjusted_rand, noise_as_singletons
 from datamodules.dictionary.settings import Settings, TypeSpec
 from datamodules.errors import InputError
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
-from datamodules.dictionary.evidence import Array
 from datamodules.dictionary.records import Proposal
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 
 if TYPE_CHECKING:
     from spacy.tokens import Token

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.vectors import unit_rows
+from datamodules.dictionary.words.evidence import Array
+from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.errors import InputError
 
 FILES = {"a": "adj", "n": "noun", "v": "verb", "r": "adv"}

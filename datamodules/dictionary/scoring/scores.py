@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.evidence import Array
-from datamodules.dictionary.reference import Reference, read_reference
 from datamodules.dictionary.schema import Dictionary
+from datamodules.dictionary.scoring.reference import Reference, read_reference
+from datamodules.dictionary.words.evidence import Array
 from datamodules.errors import InputError
 from datamodules.normalize import normalize
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from datamodules.dictionary.anchors import Typed
-from datamodules.dictionary.clusters import Labels, majority_types
+from datamodules.dictionary.anchoring.anchors import Typed
+from datamodules.dictionary.grouping.clusters import Labels, majority_types
 
 
 def adopt_by_cluster(typed: Typed, labels_C: Labels) -> Typed:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.entries import Codes, Columns, Names, entries_of
-from datamodules.dictionary.mention import Mention, known_rows, part_and_type
-from datamodules.dictionary.tally import Ints, distinct, ranking, sums
+from datamodules.dictionary.words.entries import Codes, Columns, Names, entries_of
+from datamodules.dictionary.words.mention import Mention, known_rows, part_and_type
+from datamodules.dictionary.words.tally import Ints, distinct, ranking, sums
 
 if TYPE_CHECKING:
     from datamodules.sources import Source

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from datamodules.dictionary.wordnet import FILES, Synset, WordNet
+from datamodules.dictionary.embed.wordnet.database import FILES, Synset, WordNet
 from datamodules.normalize import normalize
 
 _RELATED = ("@", "&", "=", "\\", "+", "<")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from datamodules.dictionary.aliases import counterparts
-from datamodules.dictionary.diff_values import (
+from datamodules.dictionary.diff.values import (
     Merged,
     Moved,
     Recounted,

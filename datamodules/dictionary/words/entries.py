@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.phrase import Phrase, merge_key, parse
-from datamodules.dictionary.tally import Ints, numbered, sums
+from datamodules.dictionary.words.phrase import Phrase, merge_key, parse
+from datamodules.dictionary.words.tally import Ints, numbered, sums
 from datamodules.errors import InputError
 
 Codes = NDArray[np.int32]

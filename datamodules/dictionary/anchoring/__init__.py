@@ -1,0 +1,1 @@
+"""Words -> types: seed words, lexical rules and likeness, with the right to abstain."""

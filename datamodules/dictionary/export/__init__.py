@@ -1,0 +1,1 @@
+"""A dictionary for other programs."""

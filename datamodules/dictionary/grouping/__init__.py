@@ -1,0 +1,1 @@
+"""Words -> groups of near words, by HDBSCAN or average linkage."""

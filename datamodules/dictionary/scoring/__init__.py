@@ -1,0 +1,1 @@
+"""A dictionary against words of known type."""

@@ -1,0 +1,1 @@
+"""Words as data sets write them: mentions, phrases, a counted vocabulary, rows of features."""
