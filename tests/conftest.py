@@ -113,3 +113,43 @@ def fitted(world, fit_words):
         run=world / "runs/train/color/version_0",
         delta=world / "artifacts/deltas/tiny/glyphs/color",
     )
+
+
+@pytest.fixture
+def only_this_machine(monkeypatch):
+    """No proxy stands between a test and the server beside it."""
+    from tests.file_server import forget_proxies
+
+    forget_proxies(monkeypatch)
+
+
+@pytest.fixture
+def server():
+    """A server of one file, see `tests.file_server`."""
+    from tests.file_server import serving
+
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Where the server's file is to go."""
+    return tmp_path / "data.bin"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A headless Chromium."""
+    from tests import chromium
+
+    with chromium.opened(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    """Pages of dictionaries by name, see `tests.dictionary_samples`."""
+    from tests.dictionary_samples import write_pages
+
+    return write_pages(tmp_path_factory.mktemp("pages"))

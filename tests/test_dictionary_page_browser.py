@@ -3,23 +3,12 @@
 import pytest
 
 from tests import chromium
-from tests.dictionary_samples import HOSTILE, drawn, write_pages
+from tests.dictionary_samples import HOSTILE, drawn
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason="needs a browser: apt-get install chromium"
 )
 WORDS = "#values .word"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium.opened(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def addresses(tmp_path_factory):
-    return write_pages(tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture

@@ -7,23 +7,12 @@ import pytest
 from PIL import Image
 
 from tests import chromium
-from tests.dictionary_samples import drawn, write_pages
+from tests.dictionary_samples import drawn
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason="needs a browser: apt-get install chromium"
 )
 CENTER = "(box => [box.x + box.width / 2, box.y + box.height / 2])(canvas.getBoundingClientRect())"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium.opened(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def addresses(tmp_path_factory):
-    return write_pages(tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture

@@ -15,27 +15,11 @@ from tests.file_server import (
     answer,
     by_hand,
     fetch,
-    forget_proxies,
     message,
     names,
-    serving,
 )
 
-
-@pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch):
-    forget_proxies(monkeypatch)
-
-
-@pytest.fixture
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path):
-    return tmp_path / "data.bin"
+pytestmark = pytest.mark.usefixtures("only_this_machine")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -23,29 +23,13 @@ from tests.file_server import (
     answer,
     by_hand,
     fetch,
-    forget_proxies,
     message,
     names,
     ranges,
     saying,
-    serving,
 )
 
-
-@pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch):
-    forget_proxies(monkeypatch)
-
-
-@pytest.fixture
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path):
-    return tmp_path / "data.bin"
+pytestmark = pytest.mark.usefixtures("only_this_machine")
 
 
 def test_a_stream_of_chunks_that_breaks_is_fetched_again(server, target):

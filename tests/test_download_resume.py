@@ -12,29 +12,13 @@ from tests.file_server import (
     by_hand,
     cut_after,
     fetch,
-    forget_proxies,
     interrupt,
     message,
     names,
     ranges,
-    serving,
 )
 
-
-@pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch):
-    forget_proxies(monkeypatch)
-
-
-@pytest.fixture
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path):
-    return tmp_path / "data.bin"
+pytestmark = pytest.mark.usefixtures("only_this_machine")
 
 
 def test_a_connection_cut_in_the_middle_is_continued_where_it_broke(server, target):
