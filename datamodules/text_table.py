@@ -13,3 +13,8 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[st
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
+
+
+def one_line(value: object) -> str:
+    """A cell for a table with tabs: its blanks, tabs and line breaks are single blanks."""
+    return " ".join(str(value).split())

@@ -89,12 +89,6 @@ def test_nothing_is_no_phrase(raw):
     assert parse(raw) is None
 
 
-def test_the_last_word_is_the_head():
-    phrase = parse("very dark grey")
-    assert (phrase.head, phrase.modifiers) == ("gray", ("very", "dark"))
-    assert (parse("red").head, parse("red").modifiers) == ("red", ())
-
-
 @given(STRINGS)
 def test_a_text_reads_as_itself_and_holds_no_negation(raw):
     phrase = parse(raw)

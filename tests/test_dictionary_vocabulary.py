@@ -179,14 +179,6 @@ def test_a_denied_negation_shows_the_word():
     assert vocabulary.denials == ({"no red": 1, "not red": 1},)
 
 
-def test_the_head_is_frequent_and_limited_and_the_tail_stays():
-    said = {"a1": 9, "b1": 5, "c1": 5, "d1": 4}
-    vocabulary = count(Mention("x", "", "", raw, times=times) for raw, times in said.items())
-    assert vocabulary.head(5, 10).tolist() == [True, True, True, False]
-    assert vocabulary.head(5, 2).tolist() == [True, True, False, False]
-    assert len(vocabulary) == 4
-
-
 @pytest.mark.parametrize(("mentions", "number"), [([], 0), ([Mention("x", "", "", "?")] * 3, 3)])
 def test_mentions_without_words_are_refused(mentions, number):
     with pytest.raises(InputError) as caught:

@@ -28,6 +28,7 @@ from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
 from datamodules.files import write_text
 from datamodules.sources.lines import read_lines
+from datamodules.text_table import one_line
 
 COLUMNS = (
     "word", "count", "attribute", "second", "score", "margin", "evidence", "group", "objects",
@@ -61,7 +62,7 @@ def write_review(
     rows = review_rows(dictionary)[:limit]
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-    writer.writerows([COLUMNS, *([*map(_cell, row.values()), ""] for row in rows)])
+    writer.writerows([COLUMNS, *([*map(one_line, row.values()), ""] for row in rows)])
     write_text(path, stream.getvalue())
     return len(rows)
 
@@ -120,10 +121,6 @@ def _loose_row(loose: Unassigned) -> dict[str, object]:
         "objects": "",
         "examples": "",
     }
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split())
 
 
 def read_review(path: Path) -> Edits:

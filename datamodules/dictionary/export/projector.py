@@ -18,6 +18,7 @@ from datamodules.dictionary.lookup import spellings, word_key
 from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
 from datamodules.files import write_text
+from datamodules.text_table import one_line
 
 _COLUMNS = ("word", "attribute", "group", "count")
 _CONFIG = """embeddings {
@@ -61,7 +62,7 @@ def export_projector(dictionary: Dictionary, vectors: Vectors, folder: Path) -> 
     stream = io.StringIO()
     np.savetxt(stream, table, fmt="%.9g", delimiter="\t")  # nine digits keep a float32 exactly
     write_text(folder / "vectors.tsv", stream.getvalue())
-    lines = ["\t".join(_COLUMNS), *("\t".join(map(_cell, cells)) for cells, _ in rows)]
+    lines = ["\t".join(_COLUMNS), *("\t".join(map(one_line, cells)) for cells, _ in rows)]
     write_text(folder / "metadata.tsv", "\n".join(lines) + "\n")
     write_text(folder / "projector_config.pbtxt", _CONFIG)
     return len(rows)
@@ -105,7 +106,3 @@ def _table(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     if not np.isfinite(table).all():
         raise InputError("expected finite vectors, got some that are not.")
     return table
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split())

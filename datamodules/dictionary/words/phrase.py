@@ -43,16 +43,6 @@ class Phrase(NamedTuple):
     negated: bool
     words: tuple[str, ...]
 
-    @property
-    def head(self) -> str:
-        """The last word: "gray" of "dark gray"."""
-        return self.words[-1]
-
-    @property
-    def modifiers(self) -> tuple[str, ...]:
-        """The words before the head."""
-        return self.words[:-1]
-
 
 @lru_cache(maxsize=1 << 17)
 def parse(raw: str) -> Phrase | None:

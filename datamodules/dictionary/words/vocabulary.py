@@ -62,15 +62,6 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def head(self, min_count: int, max_words: int) -> NDArray[np.bool_]:
-        """Which entries are frequent, (W,): a count of `min_count`, among the first `max_words`.
-
-        The others are the tail, which stays in the vocabulary.
-        """
-        head_W = self.counts_W >= min_count
-        head_W[max_words:] = False
-        return np.asarray(head_W)
-
 
 def count(mentions: Iterable[Mention]) -> Vocabulary:
     """Count mentions in one pass, without keeping them.
