@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,10 @@ import datamodules.sources
 from datamodules.__main__ import main
 from datamodules.annotations import Annotation, annotations_of
 from datamodules.dictionary import Dictionary, build_dictionary
-from datamodules.dictionary.scoring.scores import reference_scores
+from datamodules.dictionary.anchoring.anchors import type_words
+from datamodules.dictionary.build.adopt import adopt_by_cluster
+from datamodules.dictionary.fronts import from_captions
+from datamodules.dictionary.scoring.comparison import reference_scores
 from datamodules.dictionary.settings import Settings, load_types
 from datamodules.files import json_lines
 from datamodules.sources.glyphs.captions import FILLERS, captions
@@ -143,6 +147,44 @@ def test_a_kind_without_seeds_in_the_captions_stays_out():
     found = {kind.name: kind.found for kind in dictionary.types}
     assert found["material"] == ()
     assert "material" not in [attribute.name for attribute in dictionary.attributes]
+
+
+def test_negatives_keep_words_of_captions_out_of_a_type():
+    told, types = glyph_captions(0, 400), load_types()
+    types = tuple(
+        replace(each, negatives=("solid", "unheard of")) if each.name == "texture" else each
+        for each in types
+    )
+    plain = build_dictionary("glyphs", told, data_hash="x")
+    pushed = build_dictionary("glyphs", told, data_hash="x", settings=Settings(types=types))
+    front = from_captions(told, Settings(), seed=0)
+    rows = dict(zip(front.keys(), front.features_CD, strict=True))
+    seeds = [rows[seed] for kind in types if kind.name == "texture" for seed in kind.seeds
+             if seed in rows]  # fmt: skip
+    expected = {
+        text
+        for text in plain.attribute("texture").texts
+        if max(rows[text] @ seed for seed in seeds) >= rows[text] @ rows["solid"]
+    }
+    assert set(pushed.attribute("texture").texts) == expected
+    assert {"striped", "dotted"} <= expected < set(plain.attribute("texture").texts)
+    assert "solid" not in expected
+    for name in ("color", "shape", "size"):
+        assert set(plain.attribute(name).texts) <= set(pushed.attribute(name).texts)
+
+
+def test_a_cluster_gives_no_type_to_a_word_that_is_barred_from_it():
+    angles = np.radians([0, 5, 90, 95, 48, 47])
+    features_CD = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    typed = type_words(features_CD, [[0, 1], [2, 3]], nearest=2, min_score=0.35, min_margin=0.1)
+    assert typed.label_C.tolist() == [0, 0, 1, 1, -1, -1]
+    labels_C = np.array([0, 0, 1, 1, 0, 0])
+    barred_CT = np.zeros((6, 2), dtype=bool)
+    assert adopt_by_cluster(typed, labels_C, barred_CT).label_C.tolist() == [0, 0, 1, 1, 0, 0]
+    barred_CT[4, 0] = True
+    adopted = adopt_by_cluster(typed, labels_C, barred_CT)
+    assert adopted.label_C.tolist() == [0, 0, 1, 1, -1, 0]
+    assert adopted.evidence_C == ("seed", "seed", "seed", "seed", "", "cluster")
 
 
 def test_rebuild_is_byte_identical_under_another_hash_seed(tmp_path):

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, v_measure_score
 
 from datamodules.dictionary import Attribute, Dictionary, Value
+from datamodules.dictionary.scoring.comparison import reference_scores
 from datamodules.dictionary.scoring.reference import Reference, read_reference
 from datamodules.dictionary.scoring.scores import (
     adjusted_rand,
     noise_as_singletons,
-    reference_scores,
     typing_scores,
 )
 from datamodules.errors import InputError

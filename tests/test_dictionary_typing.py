@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules.dictionary.anchoring.anchors import (
+    barred,
     decide,
     leave_one_out,
     ridge_scores,
@@ -93,6 +94,35 @@ def test_a_negative_pushes_its_likes_out_of_the_type():
     pushed = ridge_scores(features_CD, [[0], [1]], ridge=0.5, negatives_T=[[2], []])
     assert pushed[3, 0] < plain[3, 0] - 0.2
     assert pushed[3, 0] - pushed[3, 1] < (plain[3, 0] - plain[3, 1]) / 2
+
+
+def test_a_word_nearer_to_a_negative_than_to_any_seed_does_not_get_the_type():
+    # Seeds of the first type at 0 and 4, of the second at 90; a negative of the first at 20.
+    features_CD = fan(0, 4, 90, 20, 11, 13, 60, 40)
+    seeds_T, negatives_T = [[0, 1], [2]], [[3], []]
+    barred_CT = barred(features_CD, seeds_T, negatives_T)
+    # 11 lies 7 from a seed and 9 from the negative, 13 the other way round; so do 40, 60 and 90.
+    # The negative is nearest to itself.
+    assert barred_CT.tolist() == [[n in (2, 3, 5, 6, 7), False] for n in range(8)]
+    given = {"nearest": 2, "min_score": 0.35, "min_margin": 0.1}
+    plain = type_words(features_CD, seeds_T, **given)
+    kept_out = type_words(features_CD, seeds_T, **given, barred_CT=barred_CT)
+    assert plain.label_C.tolist() == [0, 0, 1, 0, 0, 0, 1, 0]
+    assert kept_out.label_C.tolist() == [0, 0, 1, -1, 0, -1, 1, 1]
+    assert kept_out.best_C.tolist() == [0, 0, 1, 1, 0, 1, 1, 1]  # what it is nearest to, too
+    # 40: not of the first type, though its mean cosine with those seeds is larger.
+    assert plain.score_C[7] == pytest.approx(np.cos(np.radians([40, 36])).mean())
+    assert kept_out.score_C[7] == pytest.approx(math.cos(math.radians(50)))
+    assert kept_out.margin_C[7] == pytest.approx(1 + math.cos(math.radians(50)))
+    assert kept_out.near_C[7] == (1,)
+
+
+def test_a_seed_is_of_its_type_even_where_a_negative_has_the_same_row():
+    features_CD = fan(0, 0, 90)
+    assert barred(features_CD, [[0], [2]], [[1], []]).tolist() == [
+        [False, False], [True, False], [False, False]
+    ]  # fmt: skip
+    assert not barred(features_CD, [[0], [2]], [[], []]).any()
 
 
 def test_smoothing_solves_its_equation_over_the_nearest_words():

@@ -1,62 +1,18 @@
 """WordNet's files: a small database of this test's own, read like the real one."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
+from datamodules.dictionary.embed import WordNetVectors, features
 from datamodules.dictionary.embed.wordnet.database import FILES, WordNet, wordnet_features
 from datamodules.dictionary.embed.wordnet.text import wordnet_sentences
 from datamodules.errors import InputError
-
-# Part of speech, words, type, pointers as (symbol, key), gloss; keys name synsets in pointers.
-SYNSETS = {
-    "thing": ("n", "entity", "n", [], "what there is"),
-    "tint": ("n", "color hue", "n", [("@", "thing")], 'what the eye tells; "a warm color"'),
-    "cloth": ("n", "fabric cloth", "n", [("@", "thing")], "something woven"),
-    "denim": ("n", "denim jean", "n", [("@", "cloth")], "a strong fabric"),
-    "wool": ("n", "wool", "n", [("@", "cloth")], "fabric of a sheep"),
-    "chromatic": ("a", "chromatic", "a", [("=", "tint"), ("&", "teal")], "with a color"),
-    "teal": ("a", "teal sea_green(a)", "s", [("&", "chromatic")], "blue and green"),
-    "woolen": ("a", "woolen", "a", [("\\", "wool")], "made of wool"),
-    "walk": ("v", "walk stroll", "v", [], 'go on foot; "walk slowly"'),
-    "slowly": ("r", "slowly", "r", [], "without haste"),
-}
-
-
-def database(folder, synsets=SYNSETS):
-    """Write index and data files in the format of wndb(5WN)."""
-    lines = {part: ["  1 this is a licence\n"] for part in FILES}
-    place = {}
-    for key, (part, *_) in synsets.items():  # a line's length does not depend on its offsets
-        place[key] = sum(map(len, lines[part]))
-        lines[part].append(data_line(synsets, key, dict.fromkeys(synsets, 0), 0))
-    for part, name in FILES.items():
-        keys = [key for key in synsets if synsets[key][0] == part]
-        data = "".join(data_line(synsets, key, place, place[key]) for key in keys)
-        (folder / f"data.{name}").write_text(lines[part][0] + data)
-        senses = {}
-        for key in keys:
-            for word in synsets[key][1].split():
-                senses.setdefault(word.partition("(")[0], []).append(place[key])
-        (folder / f"index.{name}").write_text(
-            "  1 this is a licence\n"
-            + "".join(
-                f"{word} {part} {len(at)} 1 @ {len(at)} 0 {' '.join(f'{o:08d}' for o in at)}  \n"
-                for word, at in sorted(senses.items())
-            )
-        )
-    return folder
-
-
-def data_line(synsets, key, place, offset):
-    part, words, kind, pointers, gloss = synsets[key]
-    count = len(words.split())
-    named = " ".join(f"{word} 0" for word in words.split())
-    links = " ".join(f"{symbol} {place[to]:08d} {synsets[to][0]} 0000" for symbol, to in pointers)
-    frames = "01 + 02 00 " if part == "v" else ""
-    start = f"{offset:08d} 07 {kind} {count:02x} {named}"
-    return f"{start} {len(pointers):03d} {links} {frames}| {gloss}  \n"
+from tests.wordnet_files import database
 
 
 @pytest.fixture
@@ -112,22 +68,62 @@ def test_rows_of_words_of_a_kind_are_alike(wordnet):
     assert wordnet_features(wordnet, ["xyzzy"]).shape == (1, 1)
 
 
-def test_many_traits_are_reduced_without_changing_products(tmp_path):
+def groups(folder, count=300):
+    """A database of `count` groups of two nouns each, below one top; and the nouns."""
     synsets = {"top": ("n", "top", "n", [], "all")}
-    for group in range(300):
+    for group in range(count):
         synsets[f"g{group}"] = ("n", f"group{group:03d}", "n", [("@", "top")], "some")
         for member in "ab":
             key = f"g{group}{member}"
             synsets[key] = ("n", f"w{group:03d}{member}", "n", [("@", f"g{group}")], "one")
-    wordnet = WordNet(database(tmp_path, synsets))
-    texts = [f"w{group:03d}{member}" for group in range(300) for member in "ab"]
-    rows = wordnet_features(wordnet, texts)
+    return database(folder, synsets), [f"w{n:03d}{member}" for n in range(count) for member in "ab"]
+
+
+def test_many_traits_are_reduced_without_changing_products(tmp_path):
+    folder, texts = groups(tmp_path)
+    rows = wordnet_features(WordNet(folder), texts)
     assert rows.shape == (600, 256)
-    np.testing.assert_array_equal(rows, wordnet_features(WordNet(tmp_path), texts))
     likeness = rows @ rows.T
     pairs = likeness[np.arange(0, 600, 2), np.arange(1, 600, 2)]
     assert np.median(pairs) > 0.9
     assert np.median(np.abs(likeness[0, 2:])) < 0.2
+
+
+def test_reduced_rows_are_the_same_bytes_with_any_number_of_threads(tmp_path):
+    import scipy.linalg  # noqa: F401 -- threads are set for what is loaded
+
+    folder, texts = groups(tmp_path)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(wordnet_features(WordNet(folder), texts).tobytes())
+    assert found[0] == found[1]
+
+
+def test_as_a_source_of_vectors_the_texts_of_a_call_decide_its_rows(wordnet):
+    vectors = WordNetVectors(wordnet)
+    texts = ["denim", "wool", "teal", "xyzzy", "strong denim"]
+    rows = vectors.encode(texts)
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, wordnet_features(wordnet, texts).astype(np.float32))
+    assert vectors.known(texts).tolist() == [True, True, True, False, True]
+    fewer = vectors.encode(texts[:2])
+    assert fewer[0] @ fewer[1] != pytest.approx(rows[0] @ rows[1])
+    assert not features(vectors, texts)[3].any()
+    assert vectors.encode([]).shape[0] == len(vectors.known([])) == 0
+
+
+def test_the_hash_follows_every_file_and_not_where_it_lies(tmp_path):
+    (tmp_path / "one").mkdir()
+    here = WordNetVectors(WordNet(database(tmp_path / "one")))
+    shutil.copytree(tmp_path / "one", tmp_path / "two/dict")
+    assert WordNetVectors(WordNet(tmp_path / "two")).content_hash == here.content_hash
+    found = {here.content_hash}
+    for path in sorted((tmp_path / "one").iterdir()):
+        with path.open("a") as stream:
+            stream.write("  30 more licence\n")
+        found.add(WordNetVectors(WordNet(tmp_path / "one")).content_hash)
+    assert len(found) == 1 + 2 * len(FILES)
 
 
 def test_running_text_holds_definitions_examples_relations_and_chains(wordnet):
@@ -148,10 +144,12 @@ def test_a_folder_dict_inside_is_found(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     database(tmp_path)
     (tmp_path / "data.verb").unlink()
-    with pytest.raises(
-        InputError, match=r"--wordnet: expected WordNet's file data\.verb in .*none"
-    ):
+    with pytest.raises(InputError) as caught:
         WordNet(tmp_path)
+    assert str(caught.value) == (
+        f"expected WordNet's file data.verb in {tmp_path}, found none. Give wordnet:FOLDER with "
+        "the folder `dict` of WordNet, or leave wordnet out."
+    )
 
 
 @pytest.mark.parametrize("line", ["denim n\n", "denim n x 1 @ 1 0 00000000\n", "denim n 0 0 0 0\n"])

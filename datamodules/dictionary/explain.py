@@ -57,7 +57,7 @@ def _value(dictionary: Dictionary, attribute: Attribute, value: Value) -> Iterat
     if value.group:
         yield f"  group: {_group(attribute, value)}"
     if value.also:
-        yield f"  could also be: {', '.join(value.also)}"
+        yield f"  could also be a value of {' or '.join(value.also)}: its score is high enough"
     yield f"  status: {_STATUS[value.status]}"
     for text in value.examples:
         yield f"  example: {text}"

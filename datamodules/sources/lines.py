@@ -5,20 +5,24 @@ Every error names file and line. Nothing here knows a data set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from datamodules.errors import InputError
 
 _MAX_NAME, _MAX_PATH = 255, 1024  # bytes of a part, of all of it: what common systems can open
 _MAX_DIGITS = 18  # so that numbers fit into 64 bits
+_GZIP = b"\x1f\x8b"
 
 
 def read_lines(path: Path, what: str, *, get: str = "") -> Iterator[tuple[int, str]]:
     """Yield the lines that hold any text, each with its number from 1, without its line end.
 
-    A byte order mark, Windows line ends and blank lines do no harm. Blanks at the start and the end
-    of a line are kept: some formats are separated by tabs.
+    A byte order mark, Windows line ends, blank lines and gzip do no harm. Blanks at the start and
+    the end of a line are kept: some formats are separated by tabs.
 
     Args:
         path: the file, in UTF-8.
@@ -26,10 +30,10 @@ def read_lines(path: Path, what: str, *, get: str = "") -> Iterator[tuple[int, s
         get: a sentence that says how to get it, such as `About.get`.
 
     Raises:
-        InputError: if the file is missing or cannot be read, or a line is not UTF-8.
+        InputError: if the file is missing, cut or cannot be read, or a line is not UTF-8.
     """
     try:
-        with path.open("rb") as stream:
+        with _opened(path) as stream:
             # Bytes, not text: a text stream could not say which line is broken.
             for number, raw in enumerate(stream, start=1):
                 try:
@@ -44,8 +48,25 @@ def read_lines(path: Path, what: str, *, get: str = "") -> Iterator[tuple[int, s
                     yield number, text
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"expected {what} at {path}, found no such file. {get}".rstrip()) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} is not a whole gzip file ({error}). Copy or download it again."
+        ) from None
     except OSError as error:
         raise InputError(f"could not read {path}: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Iterable[bytes]]:
+    """The bytes of a file, unpacked if it is one of gzip, whatever its name."""
+    with path.open("rb") as stream:
+        is_packed = stream.read(len(_GZIP)) == _GZIP
+        stream.seek(0)
+        if is_packed:
+            with gzip.open(stream) as unpacked:
+                yield unpacked
+        else:
+            yield stream
 
 
 def split_fields(

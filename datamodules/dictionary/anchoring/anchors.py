@@ -8,6 +8,10 @@ Two ways to score a word w for a type t, both from products of unit rows:
 
     margin(w) = best score - second best
 
+Negatives of a type are words that look like it and are not of it. Under "ridge" they are regressed
+to -1. Under "nearest" a word whose nearest negative of t is nearer than its nearest seed of t is
+barred from t: its score is -1, the least a cosine can be.
+
 Shape letters: C candidate words, T types, S seeds of all types, D features.
 """
 
@@ -38,6 +42,8 @@ class Typed:
             score itself when there is only one type.
         evidence_C: "given", "rule:<name>", "seed", "anchor", or "" for unassigned.
         second_C: index of the second type; -1 when there is only one.
+        near_C: every type whose score reaches the threshold, but for those that the word's own
+            type leads for sure, by twice the margin; best first.
     """
 
     label_C: NDArray[np.int64]
@@ -46,6 +52,7 @@ class Typed:
     margin_C: Array
     evidence_C: tuple[str, ...]
     second_C: NDArray[np.int64]
+    near_C: tuple[tuple[int, ...], ...]
 
 
 def type_words(
@@ -55,6 +62,7 @@ def type_words(
     nearest: int,
     min_score: float,
     min_margin: float,
+    barred_CT: NDArray[np.bool_] | None = None,
 ) -> Typed:
     """Give each candidate word the type of its nearest seeds, or none.
 
@@ -64,8 +72,11 @@ def type_words(
         nearest: how many nearest seeds are averaged.
         min_score: smallest score that gives a type.
         min_margin: smallest margin that gives a type.
+        barred_CT: types that words do not get, see `barred`; None bars nothing.
     """
     scores_CT = type_scores(features_CD, seeds_T, nearest=nearest)
+    if barred_CT is not None:
+        scores_CT[barred_CT] = -1.0
     seeds = {row: (number, "seed") for number, rows in enumerate(seeds_T) for row in rows}
     return decide(scores_CT, seeds, min_score=min_score, min_margin=min_margin)
 
@@ -102,7 +113,11 @@ def decide(
         for row, accepted in enumerate(accepted_C.tolist())
     )
     label_C = np.where(accepted_C, best_C, -1)
-    return Typed(label_C, best_C, score_C, margin_C, evidence, second_C)
+    falling_CT = np.argsort(-scores_CT, axis=1, kind="stable").tolist()
+    least_C = np.maximum(score_C - 2 * min_margin, min_score)
+    reached_C = (scores_CT >= least_C[:, None]).sum(axis=1).tolist()
+    near = tuple(tuple(order[:count]) for order, count in zip(falling_CT, reached_C, strict=True))
+    return Typed(label_C, best_C, score_C, margin_C, evidence, second_C, near)
 
 
 def type_scores(features_CD: Array, seeds_T: Rows, *, nearest: int) -> Array:
@@ -120,6 +135,27 @@ def type_scores(features_CD: Array, seeds_T: Rows, *, nearest: int) -> Array:
         total = np.where(known, with_self, 0.0).sum(axis=1)
         scores_CT[:, number] = total / np.maximum(known.sum(axis=1), 1)
     return scores_CT
+
+
+def barred(features_CD: Array, seeds_T: Rows, negatives_T: Rows) -> NDArray[np.bool_]:
+    """Which words are nearer to a negative of a type than to any of its seeds, (C, T).
+
+    A word is nearest to itself: a negative is barred, a seed never is.
+
+    Args:
+        features_CD: unit rows.
+        seeds_T: for each type, the rows of its seed words; at least one each.
+        negatives_T: for each type, the rows of its negatives, none of them a seed of it.
+    """
+    barred_CT = np.zeros((len(features_CD), len(seeds_T)), dtype=bool)
+    for number, (seeds, negatives) in enumerate(zip(seeds_T, negatives_T, strict=True)):
+        if negatives:
+            from_seed_C = (features_CD @ features_CD[seeds].T).max(axis=1)
+            from_negative_C = (features_CD @ features_CD[negatives].T).max(axis=1)
+            barred_CT[:, number] = from_negative_C > from_seed_C
+            barred_CT[seeds, number] = False  # rows of two words may be the same
+            barred_CT[negatives, number] = True
+    return barred_CT
 
 
 def ridge_scores(

@@ -8,19 +8,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.dictionary.anchoring.anchors import Typed
 from datamodules.dictionary.grouping.clusters import Labels, majority_types
 
 
-def adopt_by_cluster(typed: Typed, labels_C: Labels) -> Typed:
-    """Give words that abstained the type of their HDBSCAN cluster, where two thirds of it agree."""
+def adopt_by_cluster(typed: Typed, labels_C: Labels, barred_CT: NDArray[np.bool_]) -> Typed:
+    """Give words that abstained the type of their HDBSCAN cluster, where two thirds of it agree.
+
+    Args:
+        typed: what the seeds gave.
+        labels_C: clusters of the words.
+        barred_CT: types that words do not get, see `anchors.barred`.
+    """
     majority = majority_types(labels_C, typed.label_C, share=2 / 3)
     label_C = typed.label_C.copy()
     evidence = list(typed.evidence_C)
     for row, label in enumerate(labels_C.tolist()):
-        if label_C[row] < 0 and label in majority:
-            label_C[row], evidence[row] = majority[label], "cluster"
+        kind = majority.get(label, -1)
+        if label_C[row] < 0 <= kind and not barred_CT[row, kind]:
+            label_C[row], evidence[row] = kind, "cluster"
     return replace(typed, label_C=label_C, evidence_C=tuple(evidence))
 
 
@@ -42,4 +50,4 @@ def by_cluster_alone(labels_C: Labels, seeds_T: list[list[int]]) -> Typed:
         label_C[labels_C == label] = kind
     zeros, none = np.zeros(len(labels_C)), np.full(len(labels_C), -1)
     evidence = tuple("cluster" if label >= 0 else "" for label in label_C)
-    return Typed(label_C, label_C, zeros, zeros, evidence, none)
+    return Typed(label_C, label_C, zeros, zeros, evidence, none, ((),) * len(labels_C))

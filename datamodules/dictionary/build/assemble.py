@@ -139,6 +139,9 @@ def _value(front: Front, typed: Typed, member: int, kinds: Sequence[AnchorType])
         objects=word.objects,
         score=round(float(typed.score_C[member]), 3),
         margin=round(float(typed.margin_C[member]), 3),
+        also=tuple(
+            kinds[number].name for number in typed.near_C[member] if number != typed.label_C[member]
+        ),
         second=kinds[second].name if second >= 0 else "",
         evidence=typed.evidence_C[member],
         examples=word.examples,
@@ -164,6 +167,6 @@ def _reason(
     if settings.mode == "hdbscan":
         return "noise", ""
     nearest = kinds[int(typed.best_C[number])].name
-    if typed.score_C[number] < settings.min_score:
+    if not typed.near_C[number]:
         return "far from every seed", nearest
     return "between two attributes", nearest

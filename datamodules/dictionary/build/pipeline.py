@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.dictionary.aliases import carry_aliases
-from datamodules.dictionary.anchoring.anchors import Typed, leave_one_out, type_words
+from datamodules.dictionary.anchoring.anchors import Typed, barred, leave_one_out, type_words
 from datamodules.dictionary.anchoring.phrase_types import TypingSettings, type_phrases
 from datamodules.dictionary.build.adopt import adopt_by_cluster, by_cluster_alone
 from datamodules.dictionary.build.assemble import attributes, measured, unassigned
@@ -230,11 +230,14 @@ def _by_seeds(
             f"words that describe the images, got none. Frequent words: "
             f"{', '.join(front.keys()[:8])}. Add seed words in a YAML and pass it with --types."
         )
+    against = {each.name: each.negatives for each in settings.types}
+    negatives_T = [[place[word] for word in against[kind.name] if word in place] for kind in kinds]
+    barred_CT = barred(front.features_CD, seeds_T, negatives_T)
     typed = type_words(
-        front.features_CD, seeds_T, nearest=settings.nearest,
-        min_score=settings.min_score, min_margin=settings.min_margin,
+        front.features_CD, seeds_T, nearest=settings.nearest, min_score=settings.min_score,
+        min_margin=settings.min_margin, barred_CT=barred_CT,
     )  # fmt: skip
-    return adopt_by_cluster(typed, hdbscan_labels(front.features_CD, **cut))
+    return adopt_by_cluster(typed, hdbscan_labels(front.features_CD, **cut), barred_CT)
 
 
 def _by_likeness(
@@ -258,6 +261,7 @@ def _by_likeness(
     return Typed(
         typed.label_C[:count], typed.best_C[:count], typed.score_C[:count],
         typed.margin_C[:count], typed.evidence_C[:count], typed.second_C[:count],
+        typed.near_C[:count],
     )  # fmt: skip
 
 

@@ -99,27 +99,42 @@ def edit(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Score a dictionary against known types."""
+    from datamodules.dictionary.scoring.comparison import reference_scores
     from datamodules.dictionary.scoring.reference import read_reference
-    from datamodules.dictionary.scoring.scores import reference_scores
 
     dictionary = Dictionary.load(args.file)
     reference = read_reference(
         args.reference, parents=args.parents, ignore=args.ignore, counts=args.counts
     )
-    scores = reference_scores(dictionary, reference)
+    scores = reference_scores(
+        dictionary, reference, forced=args.forced, without_seeds=args.without_seeds
+    )
     ends = {name: "{} to {}".format(*pair) for name, pair in scores["intervals"].items()}
     rows = [
         (name, str(value), ends.get(name, ""))
         for name, value in scores.items()
-        if isinstance(value, int | float)
+        if type(value) in (int, float)
     ]
     _say(text_table(("score", "value", "95 %"), rows))
     kinds = [(kind, *each.values()) for kind, each in scores["types"].items()]
     _say(["", *text_table(("type", "words", "precision", "recall"), kinds)])
-    lists = ("extra", "missing", "several", "wrong")
+    lists = ("extra", "missing", "several", "wrong", "unread")
     _say(["", *(f"{name:<8} {', '.join(scores[name]) or 'none'}" for name in lists)])
-    _say(["", f"dictionary  {args.file}", f"reference   {args.reference}"])
+    _say(["", *_protocol(scores), f"dictionary  {args.file}", f"reference   {args.reference}"])
     return _done(args, {"path": str(args.file), "reference": str(args.reference), **scores})
+
+
+def _protocol(scores: dict[str, Any]) -> list[str]:
+    """What was counted otherwise than plainly."""
+    found = []
+    if scores["forced"]:
+        found.append(
+            "forced      words that abstained count as the type they are nearest to; "
+            f"{len(scores['unread']):,} that the build never read are left out"
+        )
+    if scores["seeds_left_out"]:
+        found.append(f"left out    {scores['seeds_left_out']:,} words that stand for a type")
+    return found
 
 
 def compare(args: argparse.Namespace) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,6 +43,7 @@ class Request:
         lists: files of words in place of a source.
         words: where a source's words come from.
         embedder: what gives word vectors.
+        text: files of running text that word2vec is trained on, beside the words.
         types: file of kinds and seed words.
         seeds: whether seed words are used, beside the names of the kinds.
         rules: names of the rules of spelling; None takes all.
@@ -57,6 +59,7 @@ class Request:
     lists: tuple[Path, ...] = ()
     words: Literal["captions", "annotations"] | None = None
     embedder: str | None = None
+    text: Sequence[Path] = ()
     types: Path | None = None
     seeds: bool = True
     rules: tuple[str, ...] | None = None
@@ -150,6 +153,7 @@ def _built(
         source = source or load_source(request.source, request.root)
         data_hash = words_hash(source)
         if source.states_types and request.words != "captions":
+            _refuse_text(request, "whose annotations state the types of their words")
             return apply_edits(stated(source), edits), {}
         front, known = _of_source(source, request, settings, tell), stated_attributes(source)
     tell(_STAGES[2])
@@ -163,8 +167,6 @@ def _built(
 
 
 def _of_lists(request: Request, settings: Settings, tell: Tell) -> tuple[Front, str]:
-    from itertools import chain
-
     from datamodules.dictionary.fronts import from_mentions
     from datamodules.dictionary.words.mention import read_list
     from datamodules.dictionary.words.vocabulary import count
@@ -172,8 +174,7 @@ def _of_lists(request: Request, settings: Settings, tell: Tell) -> tuple[Front, 
 
     vocabulary = count(chain.from_iterable(map(read_list, request.lists)))
     tell(_STAGES[1])
-    embedder = _embedder(request, "sentence", [text.split() for text in vocabulary.texts])
-    front = from_mentions(vocabulary, settings, embedder)
+    front = from_mentions(vocabulary, settings, _embedder(request, vocabulary.texts))
     return front, sha256_json([sha256_file(path) for path in request.lists])
 
 
@@ -182,26 +183,62 @@ def _of_source(source: Source, request: Request, settings: Settings, tell: Tell)
     from datamodules.dictionary.given import words_of
 
     if (request.words or words_of(source)) == "captions":
+        _refuse_text(request, "whose captions are what word2vec is trained on")
+        embedder = _caption_embedder(request)
         tell(_STAGES[1])
         captions = source.captions("train")
-        embedder = None if request.embedder in (None, "word2vec") else _embedder(request, "", [])
         return from_captions(captions, settings, seed=request.seed, embedder=embedder)
     from datamodules.dictionary.words.vocabulary import count_table
 
     vocabulary = count_table(source)
     tell(_STAGES[1])
-    embedder = _embedder(request, "sentence", [text.split() for text in vocabulary.texts])
+    embedder = _embedder(request, vocabulary.texts)
     return from_mentions(vocabulary, settings, embedder, table=source.annotations)
 
 
-def _embedder(request: Request, default: str, sentences: Sequence[list[str]]) -> Embedder:
-    from datamodules.dictionary.embed import Word2VecSettings, open_embedder
+def _embedder(request: Request, phrases: Iterable[str]) -> Embedder:
+    """What embeds words of no stated type; word2vec is trained on them and on running text."""
+    from datamodules.dictionary.embed import Word2VecSettings, open_embedder, sources_of
+    from datamodules.dictionary.embed.corpus import RUNNING_TEXT, read_text, shared_words
 
+    spec = request.embedder or "sentence"
+    sources = sources_of(spec)
+    if request.text and "word2vec" not in sources:
+        raise InputError(
+            f"--text: expected word2vec, which is trained on it, in --embedder, got {spec!r}. Give "
+            f"--embedder {spec}+0.5*word2vec, or leave --text out."
+        )
+    settings = RUNNING_TEXT if request.text or "wordnet" in sources else Word2VecSettings()
+    text = shared_words(chain.from_iterable(map(read_text, request.text)))
     return open_embedder(
-        request.embedder or default,
-        sentences=list(sentences),
-        word2vec=Word2VecSettings(seed=request.seed),
+        spec,
+        sentences=[*(phrase.split() for phrase in phrases), *text],
+        word2vec=replace(settings, seed=request.seed),
     )
+
+
+def _caption_embedder(request: Request) -> Embedder | None:
+    """What embeds the words of captions; None trains word2vec on the captions."""
+    from datamodules.dictionary.embed import open_embedder, sources_of
+
+    spec = request.embedder or "word2vec"
+    sources = sources_of(spec)
+    if "word2vec" not in sources:
+        return open_embedder(spec)
+    if len(sources) > 1:
+        raise InputError(
+            f"--embedder: expected word2vec alone for the captions of {request.source}, or vectors "
+            f"without it, got {spec!r}. Leave one of them out."
+        )
+    return None
+
+
+def _refuse_text(request: Request, why: str) -> None:
+    if request.text:
+        raise InputError(
+            "--text: expected --list FILE, or a source of words whose types are not known, got "
+            f"{request.source}, {why}. Leave --text out."
+        )
 
 
 def _backbone(request: Request) -> Embedder | None:

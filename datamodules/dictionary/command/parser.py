@@ -57,9 +57,15 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--embedder",
-        help="what gives word vectors: sentence[:FOLDER], vectors:FILE, word2vec, clip:NAME, or "
-        "several as in sentence+0.5*vectors:FILE (default: word2vec for captions, else sentence)",
+        help="what gives word vectors: sentence[:FOLDER], vectors:FILE, word2vec, wordnet:FOLDER, "
+        "clip:NAME, or several as in sentence+wordnet:FOLDER+0.5*word2vec, where word2vec reads "
+        "WordNet's own text too (default: word2vec for captions, else sentence)",
     )
+    parser.add_argument(
+        "--text", type=Path, action="append", default=[], metavar="FILE",
+        help="running text that word2vec is trained on beside the words, one sentence or paragraph "
+        "a line, also packed by gzip; may come again",
+    )  # fmt: skip
     parser.add_argument(
         "--types", type=Path, help="YAML of attribute kinds and seed words (default: shipped)"
     )
@@ -130,6 +136,16 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         help='types to leave out, such as "other"',
     )
     parser.add_argument("--counts", type=Path, help="how often each word is used: CSV word,count")
+    parser.add_argument(
+        "--forced",
+        action="store_true",
+        help="count a word that abstained as the type it is nearest to; leave out unknown words",
+    )
+    parser.add_argument(
+        "--without_seeds",
+        action="store_true",
+        help="leave out the words that stand for a type in the build: seeds and names",
+    )
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

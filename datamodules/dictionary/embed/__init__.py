@@ -4,9 +4,12 @@
     sentence:NAME-OR-FOLDER       another one, from a folder or the hub's cache on this machine
     vectors:FILE                  a file of word vectors: GloVe text, word2vec text or binary, .gz
     word2vec                      trained on the source's own captions or phrases
+    wordnet:FOLDER                the relations of a user's own WordNet; FOLDER is its `dict`
     clip:FOLDER-OR-NAME           the text tower of a CLIP, such as clip:glyph-clip
     clip:ARCHITECTURE,TAG-OR-FILE such as clip:ViT-B-32,weights.safetensors
     sentence+0.5*word2vec         several, each with a weight
+
+Beside wordnet:FOLDER, word2vec is trained on WordNet's own text too.
 
 Importing this package reads the standard library and NumPy; models are loaded at the first call.
 """
@@ -15,14 +18,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from datamodules.dictionary.embed.cache import DEFAULT_FOLDER, CachedVectors
 from datamodules.dictionary.embed.feature_rows import features
 from datamodules.dictionary.embed.joined import JoinedVectors
 from datamodules.dictionary.embed.protocol import Embedder
 from datamodules.dictionary.embed.trained import TrainedVectors, Word2VecSettings
+from datamodules.dictionary.embed.wordnet.database import WordNet
+from datamodules.dictionary.embed.wordnet.vectors import WordNetVectors
 from datamodules.errors import InputError
 
 __all__ = [
@@ -31,18 +38,44 @@ __all__ = [
     "JoinedVectors",
     "TrainedVectors",
     "Word2VecSettings",
+    "WordNetVectors",
     "features",
     "open_embedder",
+    "sources_of",
 ]
 
-_PART = r"(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?(?P<kind>sentence|vectors|word2vec|clip)"
+_KINDS = "sentence|vectors|word2vec|wordnet|clip"
 # A plus sign joins only where a source follows: file names may hold one.
-_PLUS = re.compile(r"\+(?=(?:[\d.]+\*)?(?:sentence|vectors|word2vec|clip)(?::|\+|$))")
-_SPEC = re.compile(rf"{_PART}(?::(?P<which>.+))?")
+_PLUS = re.compile(rf"\+(?=(?:[\d.]+\*)?(?:{_KINDS})(?::|\+|$))")
+_WEIGHT = r"(?:(?P<weight>\d+(?:\.\d+)?|\.\d+)\*)?"
+_SPEC = re.compile(rf"{_WEIGHT}(?P<kind>{_KINDS})(?::(?P<which>.+))?")
 _FORMS = (
-    "sentence, sentence:FOLDER, vectors:FILE, word2vec, clip:glyph-clip, "
+    "sentence, sentence:FOLDER, vectors:FILE, word2vec, wordnet:FOLDER, clip:glyph-clip, "
     "clip:ViT-B-32,FILE, or several with weights, as in sentence+0.5*vectors:FILE"
 )
+
+
+class _Part(NamedTuple):
+    """One source of a spec.
+
+    Attributes:
+        weight: of its rows.
+        kind: such as "vectors".
+        which: what follows the colon; "" if nothing does.
+    """
+
+    weight: float
+    kind: str
+    which: str
+
+
+def sources_of(spec: str) -> tuple[str, ...]:
+    """The kinds of source that `spec` names, such as ("sentence", "word2vec").
+
+    Raises:
+        InputError: if `spec` has another form.
+    """
+    return tuple(part.kind for part in _parts(spec))
 
 
 def open_embedder(
@@ -57,37 +90,58 @@ def open_embedder(
 
     Args:
         spec: one of the forms above.
-        sentences: lists of words, for `word2vec`.
+        sentences: lists of words, for `word2vec`; WordNet's text is added where `spec` names both.
         word2vec: how `word2vec` is trained; None takes the defaults.
         counts: how often each word was seen, for the weights in the phrases of `vectors:FILE`;
             None takes the order of the file.
-        cache: folder of rows made before, one file for each single source; None keeps none.
+        cache: folder of rows made before, one file for each single source but `wordnet`, whose
+            rows depend on each other; None keeps none.
 
     Raises:
         InputError: if `spec` has another form, or names what is not on this machine.
     """
+    named = _parts(spec)
+    wordnets = {part.which: WordNet(Path(part.which)) for part in named if part.kind == "wordnet"}
+    if wordnets and any(part.kind == "word2vec" for part in named):
+        sentences = [*(sentences or ()), *_text_of(wordnets.values())]
     parts: list[tuple[float, Embedder]] = []
+    for weight, kind, which in named:
+        if kind == "wordnet":
+            parts.append((weight, WordNetVectors(wordnets[which])))
+            continue
+        part = _open(kind, which, sentences, word2vec, counts)
+        parts.append((weight, part if cache is None else CachedVectors(part, cache)))
+    return parts[0][1] if len(parts) == 1 else JoinedVectors(parts)
+
+
+def _parts(spec: str) -> list[_Part]:
+    parts: list[_Part] = []
     for text in _PLUS.split(spec):
         match = _SPEC.fullmatch(text)
         if not match:
             raise _unknown(spec, text)
-        part = _open(match["kind"], match["which"] or "", spec, sentences, word2vec, counts)
-        kept = part if cache is None else CachedVectors(part, cache)
-        parts.append((float(match["weight"] or 1), kept))
-    return parts[0][1] if len(parts) == 1 else JoinedVectors(parts)
+        kind, which = match["kind"], os.path.expanduser(match["which"] or "")
+        needs = kind in ("vectors", "clip", "wordnet")
+        if (needs and not which) or (kind == "word2vec" and which):
+            raise _unknown(spec, f"{kind}:{which}".rstrip(":"))
+        parts.append(_Part(float(match["weight"] or 1), kind, which))
+    return parts
+
+
+def _text_of(wordnets: Iterable[WordNet]) -> Iterator[list[str]]:
+    from datamodules.dictionary.embed.corpus import shared_words
+    from datamodules.dictionary.embed.wordnet.text import wordnet_sentences
+
+    return shared_words(chain.from_iterable(map(wordnet_sentences, wordnets)))
 
 
 def _open(
     kind: str,
     which: str,
-    spec: str,
     sentences: Sequence[list[str]] | None,
     word2vec: Word2VecSettings | None,
     counts: Mapping[str, int] | None,
 ) -> Embedder:
-    which = os.path.expanduser(which)
-    if (kind in ("vectors", "clip") and not which) or (kind == "word2vec" and which):
-        raise _unknown(spec, f"{kind}:{which}".rstrip(":"))
     if kind == "sentence":
         from datamodules.dictionary.embed.sentence import DEFAULT, SentenceVectors
 

@@ -32,7 +32,7 @@ def features(embedder: Embedder, texts: Sequence[str]) -> Array:
     if isinstance(embedder, JoinedVectors):
         return embedder.join([features(part, texts) for _, part in embedder.parts])
     rows_WD = embedder.encode(texts).astype(np.float64)
-    known_W = embedder.known(texts)
+    known_W = embedder.known(texts) & rows_WD.any(axis=1)
     rows_WD[~known_W] = 0.0
     if known_W.any():
         rows_WD[known_W] = unit_rows(centred(rows_WD[known_W]))

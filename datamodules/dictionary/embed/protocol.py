@@ -16,7 +16,10 @@ Mask = NDArray[np.bool_]
 
 
 class Embedder(Protocol):
-    """A fixed map from texts to vectors: equal text and equal `content_hash`, equal row."""
+    """A fixed map from texts to vectors: equal text and equal `content_hash`, equal row.
+
+    Only the rows of WordNet depend on the other texts of a call, and are therefore never cached.
+    """
 
     @property
     def name(self) -> str:

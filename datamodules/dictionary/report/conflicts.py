@@ -24,7 +24,7 @@ class Conflict(NamedTuple):
 
 
 def conflicts(dictionary: Dictionary) -> list[Conflict]:
-    """Spellings under two values, then values that could be of another attribute too.
+    """Spellings under two values, then values in doubt that could be of another attribute too.
 
     A source that states its types may use one word for several attributes ("blue" for wings and
     for eyes): that is no conflict.
@@ -39,7 +39,7 @@ def conflicts(dictionary: Dictionary) -> list[Conflict]:
         *(
             Conflict(value.text, (row,), value.also)
             for row, value in enumerate(values)
-            if value.also
+            if value.also and value.status == "auto"
         ),
     ]
 

@@ -13,70 +13,16 @@ Shape letters: N words that have a reference type, R resamplings, K types found,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dictionary.schema import Dictionary
-from datamodules.dictionary.scoring.reference import Reference, read_reference
 from datamodules.dictionary.words.evidence import Array
-from datamodules.errors import InputError
-from datamodules.normalize import normalize
-
-__all__ = [
-    "adjusted_rand", "noise_as_singletons", "normalized_information", "read_reference",
-    "reference_scores", "typing_scores",
-]  # fmt: skip
 
 _DRAWS = 1000
 _INTERVAL = (2.5, 97.5)
-
-
-def reference_scores(
-    dictionary: Dictionary, reference: Reference | Mapping[str, str]
-) -> dict[str, Any]:
-    """Compare a dictionary with known types that were not used to build it.
-
-    Values absent from the reference are listed as `extra`: they may be distractors.
-
-    Args:
-        dictionary: the dictionary.
-        reference: the known types, or plainly word -> type; the names of types need not match the
-            dictionary's except for accuracy, precision and recall.
-
-    Returns:
-        What `typing_scores` returns, and hdbscan_ari and hdbscan_nmi (the same words under HDBSCAN
-        alone), extra, missing, several (left out: several known types) and wrong (word -> found
-        type).
-    """
-    if not isinstance(reference, Reference):
-        reference = Reference(reference)
-    table = {normalize(word): kind for word, kind in reference.types.items()}
-    if not table:
-        raise InputError("expected a reference of word -> type, got no word.")
-    found = {word: dictionary.find(word) for word in table}
-    names = {word: hit[0].name for word, hit in found.items() if hit is not None}
-    kinds = list(table.values())
-    known = {*table, *map(normalize, (*reference.several, *reference.ignored))}
-    alone = noise_as_singletons([dictionary.labels_.get(word, -1) for word in table])
-    extra = [
-        value.text
-        for attribute in dictionary.attributes
-        for value in attribute.values
-        if not known & {normalize(form) for form in (value.text, *value.forms)}
-    ]
-    counts = [reference.counts.get(word, 0) for word in table] if reference.counts else None
-    return {
-        **typing_scores(kinds, [names.get(word) for word in table], counts=counts),
-        "hdbscan_ari": round(adjusted_rand(kinds, alone), 4),
-        "hdbscan_nmi": round(normalized_information(kinds, alone), 4),
-        "extra": sorted(extra),
-        "missing": sorted(word for word in table if word not in names),
-        "several": list(reference.several),
-        "wrong": {word: names[word] for word in sorted(names) if names[word] != table[word]},
-    }
 
 
 def typing_scores(

@@ -74,6 +74,10 @@ class WordNet:
     Args:
         folder: holds index.noun, data.noun and so on, or a folder `dict` that does.
 
+    Attributes:
+        folder: the one that holds the files.
+        files: the files.
+
     Raises:
         InputError: if a file is missing.
     """
@@ -81,13 +85,15 @@ class WordNet:
     def __init__(self, folder: Path) -> None:
         inner = folder / "dict"
         self.folder = inner if inner.is_dir() else folder
-        for kind in ("index", "data"):
-            for part in FILES.values():
-                if not (self.folder / f"{kind}.{part}").is_file():
-                    raise InputError(
-                        f"--wordnet: expected WordNet's file {kind}.{part} in {self.folder}, found "
-                        "none. Name the folder `dict` of WordNet, or leave the flag out."
-                    )
+        self.files = tuple(
+            self.folder / f"{kind}.{name}" for kind in ("index", "data") for name in FILES.values()
+        )
+        for path in self.files:
+            if not path.is_file():
+                raise InputError(
+                    f"expected WordNet's file {path.name} in {self.folder}, found none. Give "
+                    "wordnet:FOLDER with the folder `dict` of WordNet, or leave wordnet out."
+                )
         self.synset = lru_cache(maxsize=None)(self._synset)
         self._above = lru_cache(maxsize=None)(self._steps_above)
 
@@ -187,6 +193,7 @@ def wordnet_features(wordnet: WordNet, texts: Sequence[str]) -> Array:
     """
     from scipy.sparse import csr_array
     from sklearn.utils.extmath import randomized_svd
+    from threadpoolctl import threadpool_limits
 
     bags = [wordnet.traits(text) for text in texts]
     holders = Counter(trait for bag in bags for trait in bag)
@@ -206,7 +213,8 @@ def wordnet_features(wordnet: WordNet, texts: Sequence[str]) -> Array:
     table = csr_array(table.multiply(1 / np.maximum(length_W, 1e-12)[:, None]))
     if min(table.shape) <= _SIZE + 1:
         return unit_rows(table.toarray())
-    left_WD, size_D, _ = randomized_svd(table, _SIZE, n_iter=7, random_state=0)
+    with threadpool_limits(1):  # sums over several threads differ in their last bits
+        left_WD, size_D, _ = randomized_svd(table, _SIZE, n_iter=7, random_state=0)
     return unit_rows(left_WD * size_D)
 
 
