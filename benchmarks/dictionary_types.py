@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import _typing_data as source
 from benchmarks._output import add_output, put_out
-from benchmarks._typing_views import SentenceLayers, Views
+from benchmarks._typing_views import Views
 from datamodules.dictionary.anchoring.anchors import type_scores
 from datamodules.dictionary.anchoring.phrase_types import TypingSettings, anchor_words, type_phrases
 from datamodules.dictionary.embed import TrainedVectors, Word2VecSettings, open_embedder
@@ -111,8 +111,7 @@ def measure(data: Path, wordnet_folder: Path | None, sentence: str) -> dict[str,
     vectors.known(["a"])  # trains
     seconds = time.perf_counter() - started
     encoder = open_embedder(sentence, cache=None)
-    layers = SentenceLayers(*sentence.split(":", 1)[1:])
-    views = Views({"sentence": encoder, "layers": layers}, vectors, wordnet)
+    views = Views(encoder, vectors, wordnet)
     words, reference = source.vaw(data)
     rows = views.rows(_vocabulary(words))
     return {

