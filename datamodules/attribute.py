@@ -18,12 +18,14 @@ from datamodules.batches import AttributeImages, Batch, loader
 from datamodules.dictionary import Dictionary
 from datamodules.errors import InputError
 from datamodules.images import Pixels
-from datamodules.prompts import prompts, templates_for
+from datamodules.place import Place
+from datamodules.prompts import prompts
 from datamodules.sampling import OrderedBatches, ShuffledBatches
 from datamodules.sources import Source, load_source
 from datamodules.splits.apply import in_parts
 from datamodules.splits.by_hash import limited
 from datamodules.splits.split import Split
+from datamodules.wording import templates_of
 
 Loader = DataLoader[Batch]
 
@@ -98,7 +100,7 @@ class AttributeDataModule(L.LightningDataModule):
         Raises:
             InputError: if the source or an image of it is missing or broken, see also `setup`.
         """
-        self._source = load_source(self.source_name, self.root)
+        self._source = self._opened()
         if self.dictionary_path is None:
             build_missing(self._source, self.root)
         self.setup()
@@ -114,12 +116,10 @@ class AttributeDataModule(L.LightningDataModule):
         """
         if self._dictionary is not None:
             return
-        source = self._source or load_source(self.source_name, self.root)
-        self._source = source
+        source = self._source = self._source or self._opened()
         check_splits(self.annotations, source.root, self.split_path)
-        dictionary = dictionary_of(source, self.root, self.dictionary_path)
-        self.attribute = dictionary.attribute(self.attribute).name
-        self._dictionary = dictionary
+        self._dictionary = dictionary_of(source, self.root, self.dictionary_path)
+        self._look_up()
         if self.max_images is not None:
             speaks_N = np.asarray(self.labels(self.attribute).known.any(axis=1))
             self._items = limited(self.annotations, speaks_N, self.max_images)
@@ -127,6 +127,13 @@ class AttributeDataModule(L.LightningDataModule):
             self._labels.clear()  # they are of all items
         for split in NEEDED:
             self.members(split)
+
+    def _opened(self) -> Source:
+        return load_source(self.source_name, self.root)
+
+    def _look_up(self) -> None:
+        """Find the attribute in the dictionary; from here on there are labels."""
+        self.attribute = self.dictionary.attribute(self.attribute).name
 
     @property
     def source(self) -> Source:
@@ -178,11 +185,7 @@ class AttributeDataModule(L.LightningDataModule):
 
     def templates(self, attribute: str) -> tuple[str, ...]:
         """The prompt templates of an attribute: its own, or chosen by how captions use values."""
-        entry = self.dictionary.attribute(attribute)
-        values = entry.values
-        return entry.templates or templates_for(
-            (value.text, text) for value in values for text in value.examples
-        )
+        return templates_of(self.dictionary.attribute(attribute))
 
     def prompts(self, attribute: str) -> list[list[str]]:
         """Prompts of each value: V lists, one text a template."""
@@ -243,25 +246,24 @@ class AttributeDataModule(L.LightningDataModule):
 
     # --- batches ------------------------------------------------------------------------------
 
+    def images(self) -> AttributeImages:
+        """All images with their labels, for batches of any numbers."""
+        return AttributeImages(self.pixels(), self.labels(self.attribute))
+
     def train_dataloader(self) -> Loader:
         """Shuffled batches of the training split.
 
         Raises:
             InputError: if the processes cannot share a batch evenly.
         """
-        rank, world_size = self._place()
-        if self.batch_size % world_size:
-            raise InputError(
-                f"--data.batch_size is {self.batch_size}, expected a multiple of the {world_size} "
-                "processes that share it. Choose another batch size or number of devices."
-            )
+        place = Place.of(self.trainer)
+        place.check_shares(f"--data.batch_size is {self.batch_size}", self.batch_size)
         batches = ShuffledBatches(
             self.members("train"),
             batch_size=self.batch_size,
             seed=self.seed,
             crops=self.crops,
-            rank=rank,
-            world_size=world_size,
+            **place._asdict(),
         )
         return self._loader(batches, persistent=True)
 
@@ -274,22 +276,16 @@ class AttributeDataModule(L.LightningDataModule):
         return [self._ordered(split) for split in self.test_splits]
 
     def _ordered(self, split: str) -> Loader:
-        rank, world_size = self._place()
         batches = OrderedBatches(
             self.members(split),
             batch_size=_EVALUATION_BATCH,
             crops=self.crops,
-            rank=rank,
-            world_size=world_size,
+            **Place.of(self.trainer)._asdict(),
         )
         return self._loader(batches)
 
     def _loader(self, batches: Sampler[list[int]], *, persistent: bool = False) -> Loader:
-        images = AttributeImages(self.pixels(), self.labels(self.attribute))
-        return loader(images, batches, num_workers=self.num_workers, persistent=persistent)
-
-    def _place(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return loader(self.images(), batches, num_workers=self.num_workers, persistent=persistent)
 
     def _speaking(self, split: str, attribute: str) -> NDArray[np.int64]:
         members = self.annotations.members(split)

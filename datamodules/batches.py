@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from datamodules.annotations import Labels
 from datamodules.images import Pixels
 
 Batch = dict[str, Tensor]
+Whole = TypeVar("Whole")  # what a dataset makes of a whole batch
 
 
 class AttributeImages(Dataset[Batch]):
@@ -49,26 +50,44 @@ class AttributeImages(Dataset[Batch]):
             index int64 (B,).
         """
         squares = np.asarray(index, dtype=np.int64)
+        return {"image": gathered([(self.pixels, squares)]), **self.known_of(squares)}
+
+    def known_of(self, squares: NDArray[np.int64]) -> Batch:
+        """A batch without its images."""
         rows = squares // self.crops
         return {
-            "image": self._copied(squares).permute(0, 3, 1, 2),
             "label": torch.from_numpy(self.labels.label[rows]),
             "known": torch.from_numpy(self.labels.known[rows]),
             "weight": torch.from_numpy(self.labels.weight[rows]),
             "index": torch.from_numpy(rows),
         }
 
-    def _copied(self, squares: NDArray[np.int64]) -> Tensor:
-        """Squares, uint8 (B, H, W, 3); beside a GPU at once in memory that it can read itself."""
-        if get_worker_info() is not None or not torch.cuda.is_available():
-            return torch.from_numpy(self.pixels[squares])
-        shape = (len(squares), *self.pixels.shape[1:])
-        copied = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        np.take(self.pixels, squares, axis=0, out=copied.numpy(), mode="clip")  # "raise" buffers
-        return copied
+
+def gathered(shares: Sequence[tuple[Pixels, NDArray[np.int64]]]) -> Tensor:
+    """Squares of one or more arrays, uint8 (B, 3, H, W), one share after the other.
+
+    Beside a GPU they are copied at once to memory that it can read itself.
+
+    Args:
+        shares: for each, an array (N * C, H, W, 3) and the numbers of the squares wanted of it.
+
+    Raises:
+        IndexError: if there is no such square.
+    """
+    count = sum(len(squares) for _, squares in shares)
+    pinned = torch.cuda.is_available() and get_worker_info() is None
+    copied = torch.empty((count, *shares[0][0].shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+    start = 0
+    for pixels, squares in shares:
+        if len(squares) and not 0 <= squares.min() <= squares.max() < len(pixels):
+            raise IndexError(f"expected squares from 0 to {len(pixels) - 1}")
+        out = copied.numpy()[start : start + len(squares)]
+        np.take(pixels, squares, axis=0, out=out, mode="clip")  # "raise" buffers
+        start += len(squares)
+    return copied.permute(0, 3, 1, 2)
 
 
-class Ahead(DataLoader[Batch]):
+class Ahead(DataLoader[Whole]):
     """Fetches the next batch in a thread while this one is used.
 
     Copying rows leaves the interpreter's lock, so a thread is as much help as a process, which
@@ -79,7 +98,7 @@ class Ahead(DataLoader[Batch]):
         return _ahead(super().__iter__())
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _ahead(batches: Iterator[Whole]) -> Iterator[Whole]:
     start = None
     if torch.cuda.is_available():  # a new thread would pin for the first GPU
         start = partial(torch.cuda.set_device, torch.cuda.current_device())
@@ -91,23 +110,23 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def loader(
-    images: AttributeImages,
+    images: Dataset[Whole],
     batches: Sampler[list[int]],
     *,
     num_workers: int | None,
     persistent: bool = False,
-) -> DataLoader[Batch]:
+) -> DataLoader[Whole]:
     """A loader of these batches.
 
     Args:
-        images: the images and labels.
+        images: the images and labels, read a whole batch at a time.
         batches: the squares of each batch.
         num_workers: processes that fetch batches; None takes none, but a thread beside a GPU.
         persistent: keep them from one epoch to the next.
     """
     on_gpu = torch.cuda.is_available()
     workers = num_workers or 0
-    kind: type[DataLoader[Batch]] = Ahead if on_gpu and num_workers is None else DataLoader
+    kind: type[DataLoader[Whole]] = Ahead if on_gpu and num_workers is None else DataLoader
     return kind(
         images,
         batch_sampler=batches,

@@ -24,11 +24,16 @@ def prompts(value: str, templates: Sequence[str]) -> list[str]:
         >>> prompts("orange", ["a {} object", "something {}"])
         ['an orange object', 'something orange']
     """
-    return [re.sub(r"\ba (?=[aeiou])", "an ", template.format(value)) for template in templates]
+    return [with_articles(template.format(value)) for template in templates]
+
+
+def with_articles(text: str) -> str:
+    """The text with "a" made "an" before a vowel."""
+    return re.sub(r"\ba (?=[aeiou])", "an ", text)
 
 
 def templates_for(examples: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """`NOUN` if more examples use their value as a noun than as an adjective, else `ADJECTIVE`.
+    """`NOUN` if the values are used as nouns, see `are_nouns`, else `ADJECTIVE`.
 
     Args:
         examples: pairs of (value, a caption that mentions it).
@@ -37,8 +42,16 @@ def templates_for(examples: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         >>> templates_for([("star", "a red star"), ("ring", "the ring is red")])[0]
         'a {}'
     """
-    votes = [_noun_or_adjective(value, caption) for value, caption in examples]
-    return NOUN if sum(votes) > 0 else ADJECTIVE
+    return NOUN if are_nouns(examples) else ADJECTIVE
+
+
+def are_nouns(examples: Iterable[tuple[str, str]]) -> bool:
+    """Whether more examples use their value as a noun than as an adjective.
+
+    Args:
+        examples: pairs of (value, a caption that mentions it).
+    """
+    return sum(_noun_or_adjective(value, caption) for value, caption in examples) > 0
 
 
 def _noun_or_adjective(value: str, caption: str) -> int:
