@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,23 +13,29 @@ from torch.utils.data import DataLoader
 
 from datamodules.attribute import AttributeDataModule, Loader
 from datamodules.batches import loader
+from datamodules.combinations import CombinationDataModule
 from datamodules.errors import InputError
 from datamodules.place import Place
 from datamodules.shots import Shots
 from datamodules.sources import Source
 from datamodules.task_batches import TaskBatch, TaskBatches, TaskImages
 
+Opened = dict[tuple[str, Path | None], Source]
+
 
 @dataclass(frozen=True)
 class Task:
-    """An attribute of a source, to be answered for.
+    """An attribute of a source, or a combination of several, to be answered for.
 
     Attributes:
-        attribute: its name in the dictionary.
+        attribute: its name in the dictionary; "color+shape" for combinations of values, see
+            `CombinationDataModule`.
         source: name of the data set.
         root: its folder; glyphs are drawn where there is none.
         dictionary: the dictionary's file; `artifacts/dictionary/<source>.json`, built if missing.
         split: file of a split to use in place of the source's own.
+        shots_of: attributes of a combination whose own combinations the shots are drawn of; None
+            for all.
         name: in tables; "" for "source/attribute".
     """
 
@@ -37,45 +44,39 @@ class Task:
     root: Path | None = None
     dictionary: Path | None = None
     split: Path | None = None
+    shots_of: list[str] | None = None
     name: str = ""
 
 
-class TaskData(AttributeDataModule):
-    """The data of one task, as `AttributeDataModule` gives it, whole or few shots a value.
+class _Sharing(AttributeDataModule):
+    """Opens its source once for all tasks that share a dictionary of open ones."""
 
-    Args:
-        task: the task.
-        opened: the sources that are open, by name and folder; tasks share them.
-        shots: what is drawn of training and validation split; an image that shows several values
-            counts for the first of them.
-        batch_size: as in `TasksDataModule`, and so are the others.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        opened: dict[tuple[str, Path | None], Source],
-        shots: Shots,
-        *,
-        batch_size: int,
-        num_workers: int | None,
-        image_size: int,
-        max_images: int | None,
-        crops: int,
-        seed: int,
-    ) -> None:
-        super().__init__(
-            task.attribute, source=task.source, root=task.root, dictionary=task.dictionary,
-            split=task.split, batch_size=batch_size, num_workers=num_workers,
-            image_size=image_size, max_images=max_images, crops=crops, seed=seed,
-        )  # fmt: skip
-        self.shots, self._sources = shots, opened
+    sources: Opened
 
     def _opened(self) -> Source:
         key = self.source_name, self.root
-        if key not in self._sources:
-            self._sources[key] = super()._opened()
-        return self._sources[key]
+        if key not in self.sources:
+            self.sources[key] = super()._opened()
+        return self.sources[key]
+
+
+class CombinationTask(_Sharing, CombinationDataModule):
+    """The data of a task whose classes are combinations of values."""
+
+
+class AttributeTask(_Sharing):
+    """The data of a task of one attribute, whole or few shots a value.
+
+    Args:
+        attribute: its name.
+        shots: what is drawn of training and validation split; an image that shows several values
+            counts for the first of them.
+        settings: those of `AttributeDataModule`.
+    """
+
+    def __init__(self, attribute: str, shots: Shots, **settings: Any) -> None:
+        super().__init__(attribute, **settings)
+        self.shots = shots
 
     def _look_up(self) -> None:
         super()._look_up()
@@ -90,6 +91,45 @@ class TaskData(AttributeDataModule):
             self.split_hash = drawn.hash
 
 
+TaskData = AttributeTask | CombinationTask
+
+
+def open_task(
+    task: Task,
+    opened: Opened,
+    *,
+    shots: int | None,
+    validation_shots: int | None,
+    shots_seed: int,
+    **settings: Any,
+) -> TaskData:
+    """The data module of a task.
+
+    Args:
+        task: the task.
+        opened: the sources that are open, by name and folder; tasks share them.
+        shots: as in `TasksDataModule`, and so are the others.
+        validation_shots: see there.
+        shots_seed: see there.
+        settings: of every data module.
+    """
+    settings |= {
+        "source": task.source, "root": task.root, "dictionary": task.dictionary,
+        "split": task.split,
+    }  # fmt: skip
+    data: TaskData
+    if "+" in task.attribute:
+        data = CombinationTask(
+            task.attribute.split("+"), shots=shots, validation_shots=validation_shots,
+            shots_seed=shots_seed, shots_of=task.shots_of, **settings,
+        )  # fmt: skip
+    else:
+        drawn = Shots(shots, validation_shots, shots_seed)
+        data = AttributeTask(task.attribute, drawn, **settings)
+    data.sources = opened
+    return data
+
+
 class TasksDataModule(L.LightningDataModule):
     """Several tasks at once: every training batch holds an equal share of each.
 
@@ -97,8 +137,8 @@ class TasksDataModule(L.LightningDataModule):
 
     Args:
         tasks: attributes with their sources; in YAML one mapping each, such as
-            `{attribute: wing color, source: cub, root: /data/cub}`.
-        shots: training images of each value, from 1 to 16; None takes all.
+            `{attribute: wing color, source: cub, root: /data/cub}` or `{attribute: color+shape}`.
+        shots: training images of each value or combination, from 1 to 16; None takes all.
         validation_shots: the same of the validation split.
         shots_seed: of these draws.
         batch_size: most images of one training step, over all tasks and processes together;
@@ -137,11 +177,11 @@ class TasksDataModule(L.LightningDataModule):
                 f"--data.batch_size is {batch_size}, expected at least {len(tasks)}: an image of "
                 "each task."
             )
-        drawn = Shots(shots, validation_shots, shots_seed)
-        self._opened: dict[tuple[str, Path | None], Source] = {}
+        self._opened: Opened = {}
         self.tasks = {
-            name: TaskData(
-                task, self._opened, drawn, batch_size=batch_size, num_workers=num_workers,
+            name: open_task(
+                task, self._opened, shots=shots, validation_shots=validation_shots,
+                shots_seed=shots_seed, batch_size=batch_size, num_workers=num_workers,
                 image_size=image_size, max_images=max_images, crops=crops, seed=seed,
             )
             for name, task in zip(names, tasks, strict=True)

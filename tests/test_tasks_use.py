@@ -13,6 +13,7 @@ from datamodules import attribute as attribute_module
 from datamodules import task_batches, wording
 from datamodules.attribute import AttributeDataModule
 from datamodules.batches import gathered
+from datamodules.combinations import CombinationDataModule
 from datamodules.errors import InputError
 from datamodules.sources import load_source
 from datamodules.tasks import Task, TasksDataModule
@@ -184,3 +185,30 @@ def test_examples_in_the_documentation_hold(module):
     failed, tried = doctest.testmod(module)
     assert tried > 0
     assert failed == 0
+
+
+# --- combinations ---------------------------------------------------------------------------------
+
+
+def test_a_combination_is_a_task_beside_others(world):
+    place = {"root": world / "data", "dictionary": world / "dictionary.json"}
+    alone = CombinationDataModule(
+        ["texture", "color", "shape"], shots=1, shots_of=["color"], image_size=64, **place
+    )
+    alone.prepare_data()
+    alone.setup("fit")
+    tasks = [
+        Task("texture+color+shape", shots_of=["color"], name="all three", **place),
+        Task("color", **place),
+    ]
+    data = TasksDataModule(tasks, shots=1, image_size=64, batch_size=8)
+    data.prepare_data()
+    data.setup("fit")
+    both = data.tasks["all three"]
+    assert both.values == alone.values
+    assert both.parts.tolist() == alone.parts.tolist()
+    assert both.members("train").tolist() == alone.members("train").tolist()
+    assert len(both.members("train")) <= 12  # one of each color
+    assert both.source is data.tasks["glyphs/color"].source
+    batch = next(iter(data.train_dataloader()))
+    assert [part["label"].shape[1] for part in batch["parts"]] == [len(alone.values), 12]
