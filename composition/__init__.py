@@ -1,4 +1,7 @@
-"""One model out of many deltas.
+"""One model out of many deltas: exact, differentiable composition of one base and K deltas."""
 
-Empty so far: this room opens on top of the deltas that `lightning_modules` saves.
-"""
+from composition.basis import Basis
+from composition.composed import Composition
+from composition.granularity import Granularity
+
+__all__ = ["Basis", "Composition", "Granularity"]

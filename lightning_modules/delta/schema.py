@@ -71,7 +71,7 @@ class DeltaCard:
 
     def to_json(self) -> dict[str, Any]:
         """The content of delta.json; numbers that are not finite become null."""
-        plain: dict[str, Any] = _finite(asdict(self))
+        plain: dict[str, Any] = finite(asdict(self))
         return plain
 
     @classmethod
@@ -123,9 +123,10 @@ def _version(package: str) -> str:
         return ""
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A tree of plain values in which NaN and infinity, which JSON lacks, are None."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

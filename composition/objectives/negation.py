@@ -1,0 +1,77 @@
+"""Unlearning: some tasks to chance, the others kept.
+
+    L(c) = mean over forgotten tasks of KL(uniform || p)  +  mean over kept tasks of cross-entropy
+
+aTLAS (Eq. 9) climbs the forgotten task's cross-entropy instead. That has no lower bound: it ends in
+answers that are surely wrong, from which the attribute can still be read. Here the optimum is to
+know nothing, p uniform, where accuracy is chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from composition.objectives.objective import Model, Objective, mean_of
+from datamodules.errors import InputError
+
+KEPT = 0.95  # share of the base's score that a control task must keep
+
+
+class Negation(Objective):
+    """Forget some of the tasks and keep the rest, which are the control.
+
+    Args:
+        forget: names of the tasks to forget.
+        tasks: names of all tasks.
+
+    Raises:
+        InputError: if none is forgotten, none is kept, or one is no task.
+    """
+
+    information = "few-shot labelled"
+    uses_labels = True
+
+    def __init__(self, forget: Collection[str], tasks: Collection[str]) -> None:
+        if unknown := sorted(set(forget) - set(tasks)):
+            raise InputError(
+                f"--model.forget names {', '.join(unknown)}, expected some of the tasks: "
+                f"{', '.join(tasks)}."
+            )
+        if not forget:
+            raise InputError("--model.forget is empty, expected the tasks to be forgotten.")
+        if set(forget) == set(tasks):
+            raise InputError(
+                f"--model.forget names every task ({', '.join(tasks)}), so none is left as the "
+                "control that shows what else is lost. Add a task that is to be kept."
+            )
+        self.forget = frozenset(forget)
+        self._base: dict[str, float] = {}
+        self._chance: dict[str, float] = {}
+
+    def begin(self, model: Model) -> None:
+        """Score the base, which the control is held against."""
+        self._base = model.base_scores()
+        self._chance = {head.name: 1 / len(head.values) for head in model.task_heads}
+
+    def loss(self, model: Model, batch: Mapping[str, Any]) -> Tensor:
+        """The loss of a batch."""
+        lost, kept = [], []
+        for head, logits_BV, labels in model.scored(batch["image"], batch["parts"]):
+            if head.name in self.forget:
+                # KL(uniform || p) but for a constant: smallest where all values are alike.
+                lost.append(-logits_BV.log_softmax(1).mean())
+            else:
+                kept.append(head.loss(logits_BV, labels))
+        return mean_of(lost) + mean_of(kept)
+
+    def selection(self, model: Model, scores: Mapping[str, float]) -> float:
+        """Least of the forgotten tasks among epochs that keep 95 % of every control's base score.
+
+        An epoch that does not is below all that do, by how much it lost.
+        """
+        left = [max(scores[name] - self._chance[name], 0.0) for name in self.forget]
+        lost = [KEPT - scores[n] / self._base[n] for n in scores if n not in self.forget]
+        return -sum(left) / len(left) - (1 + max(lost) if max(lost) > 0 else 0.0)
