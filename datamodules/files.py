@@ -8,6 +8,7 @@ thing at once, `locked` lets one of them wait.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be no folder at all
+            partial.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
@@ -180,6 +182,23 @@ def locked(path: Path) -> Iterator[None]:
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def check_place(path: Path) -> None:
+    """Check that a file can be written at `path`, before hours go into making it; writes nothing.
+
+    Raises:
+        InputError: if there is a folder of that name, or no file can be made in its folder.
+    """
+    if path.is_dir():
+        raise cannot_write(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    for number, wrong in (
+        (errno.ENOTDIR, not nearest.is_dir()),
+        (errno.EACCES, not os.access(nearest, os.W_OK)),
+    ):
+        if wrong:
+            raise cannot_write(path, OSError(number, os.strerror(number)))
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -210,6 +210,11 @@ class TasksDataModule(L.LightningDataModule):
             task.setup(stage)
 
     @property
+    def attribute(self) -> str:
+        """The names of the tasks in one line."""
+        return ", ".join(self.tasks)
+
+    @property
     def test_sets(self) -> tuple[tuple[str, str], ...]:
         """Task and split of each loader of `test_dataloader`; those of validation are `tasks`."""
         return tuple((name, each) for name, task in self.tasks.items() for each in task.test_splits)

@@ -79,14 +79,24 @@ def rule_type(
         >>> rule_type(["dark", "blue"], lexicon)
         ('color', 'modified_color')
     """
-    if unknown := sorted(set(on or ()) - set(RULES)):
-        raise InputError(f"expected names of rules ({', '.join(RULES)}), got {', '.join(unknown)}.")
+    check_rules(on or ())
     if not words:
         return None
     for name, rule in RULES.items():
         if (on is None or name in on) and (found := rule(words, lexicon)) is not None:
             return found, name
     return None
+
+
+def check_rules(names: Collection[str]) -> None:
+    """Check that there are rules of these names.
+
+    Raises:
+        InputError: if one is unknown.
+    """
+    if unknown := sorted(set(names) - set(RULES)):
+        got = ", ".join(name or "an empty name" for name in unknown)
+        raise InputError(f"expected names of rules ({', '.join(RULES)}), got {got}.")
 
 
 def action(words: Words, lexicon: Lexicon) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from datamodules.dictionary.command.building import Request, build_file, default_path, edits_path
+from datamodules.dictionary.command.building import build_file
 from datamodules.dictionary.command.parser import add_parser
+from datamodules.dictionary.command.request import Request, default_path, edits_path
 
 __all__ = ["Request", "add_parser", "build_file", "default_path", "edits_path", "run"]
 

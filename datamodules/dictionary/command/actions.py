@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from typing import Any
 
-from datamodules.dictionary.command.building import Request, build_file, default_path
+from datamodules.dictionary.command.building import build_file
+from datamodules.dictionary.command.request import Request, default_path, edits_path
 from datamodules.dictionary.schema import Dictionary
 from datamodules.errors import InputError
 from datamodules.text_table import text_table
@@ -18,7 +19,7 @@ from datamodules.text_table import text_table
 def build(args: argparse.Namespace) -> int:
     """Build a dictionary and its page."""
     given: dict[str, Any] = {each.name: getattr(args, each.name, None) for each in fields(Request)}
-    rules = None if args.rules is None else tuple(filter(None, args.rules.split(",")))
+    rules = None if args.rules is None else tuple(map(str.strip, args.rules.split(",")))
     given |= {
         "lists": tuple(args.list),
         "seeds": not args.no_seeds,
@@ -29,6 +30,8 @@ def build(args: argparse.Namespace) -> int:
     dictionary, page = build_file(path, request)
     _say(_attribute_table(dictionary))
     _say(["", *_notes(dictionary), f"dictionary  {path}", f"report      {page}"])
+    if dictionary.edits_hash:
+        _say([f"edits       {request.edits or edits_path(path)}"])
     more = {"paths": [str(path), str(page)], "hash": dictionary.hash, **_overview(dictionary)}
     return _done(args, more)
 

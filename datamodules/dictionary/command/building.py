@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from datamodules.dictionary.records import Attribute, Mode
+from datamodules.dictionary.command.request import Request, check_request, edits_path
+from datamodules.dictionary.records import Attribute
 from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.word_id import word_id
 from datamodules.errors import InputError
-from datamodules.names import safe_name
+from datamodules.files import check_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,61 +28,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
-DEFAULT_FOLDER = Path("artifacts/dictionary")
 _STAGES = ("reading words", "embedding words", "typing and clustering", "placing words on a map")
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for; None leaves a choice to the source.
-
-    Args:
-        source: name of the data set.
-        root: its folder.
-        lists: files of words in place of a source.
-        words: where a source's words come from.
-        embedder: what gives word vectors.
-        text: files of running text that word2vec is trained on, beside the words.
-        types: file of kinds and seed words.
-        seeds: whether seed words are used, beside the names of the kinds.
-        rules: names of the rules of spelling; None takes all.
-        mode: how words are typed.
-        groups: how the values of an attribute are grouped.
-        edits: file of a person's changes; None takes `edits_path`, if it is there.
-        backbone: a CLIP, as an embedder, by which attributes are told apart.
-        seed: of word2vec.
-    """
-
-    source: str = "glyphs"
-    root: Path | None = None
-    lists: tuple[Path, ...] = ()
-    words: Literal["captions", "annotations"] | None = None
-    embedder: str | None = None
-    text: Sequence[Path] = ()
-    types: Path | None = None
-    seeds: bool = True
-    rules: tuple[str, ...] | None = None
-    mode: Mode = "anchored"
-    groups: Literal["hdbscan", "linkage"] = "hdbscan"
-    edits: Path | None = None
-    backbone: str | None = None
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """What the dictionary is of: the source, or the first list."""
-        return self.lists[0].stem if self.lists else self.source
-
-
-def default_path(source: str) -> Path:
-    """Where a source's dictionary lies unless told otherwise."""
-    return DEFAULT_FOLDER / f"{safe_name(source)}.json"
-
-
-def edits_path(path: Path) -> Path:
-    """Where the edits of a dictionary lie unless told otherwise: beside it."""
-    return path.with_suffix(".edits.yaml")
 
 
 def build_file(
@@ -107,11 +53,12 @@ def build_file(
     from datamodules.dictionary.edits import Edits, load_edits
     from datamodules.dictionary.report import write_report
 
+    check_request(request)
+    page = path.with_suffix(".report.html")
+    check_place(path)
+    check_place(page)
     file = request.edits or edits_path(path)
     edits = load_edits(file) if request.edits or file.is_file() else Edits()
-    if edits.hash:
-        _LOG.info("edits of %s are applied", file)
-    page = path.with_suffix(".report.html")
     with _no_collection():
         before = _before(path)
         with _stages() as tell:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datamodules.dictionary.command.building import DEFAULT_FOLDER
+from datamodules.dictionary.command.request import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     # argparse names this class only with an underscore.
