@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,18 +26,18 @@ from benchmarks import _typing_data as source
 from benchmarks._output import add_output, put_out
 from benchmarks._typing_views import Views
 from datamodules.dictionary.anchoring.anchors import type_scores
-from datamodules.dictionary.anchoring.phrase_types import TypingSettings, anchor_words, type_phrases
+from datamodules.dictionary.anchoring.phrase_types import anchor_words, type_phrases
 from datamodules.dictionary.embed import TrainedVectors, Word2VecSettings, open_embedder
 from datamodules.dictionary.embed.wordnet.database import WordNet
 from datamodules.dictionary.embed.wordnet.text import wordnet_sentences
 from datamodules.dictionary.grouping.clusters import hdbscan_labels, linkage_labels
 from datamodules.dictionary.scoring.reference import Reference
 from datamodules.dictionary.scoring.scores import typing_scores
-from datamodules.dictionary.settings import TypeSpec, load_types
+from datamodules.dictionary.settings import LikenessSettings, TypeSpec, load_types
 from datamodules.dictionary.words.evidence import Array
 from datamodules.errors import InputError
 
-FORCED = TypingSettings(min_score=-np.inf, min_margin=-np.inf)
+FORCED = LikenessSettings(min_score=-np.inf, min_margin=-np.inf)
 WORD2VEC = Word2VecSettings(size=100, window=3, min_count=2, epochs=6, updates=1)
 
 
@@ -154,9 +155,8 @@ def vaw_table(
             table.append(_row(view, name, test, found, accuracy=False))
         for line in LINES:
             types = _types(test, seeds=line.seeds)
-            typed = type_phrases(
-                texts, rows_WD, types, rules=None if line.rules else (), settings=FORCED
-            )
+            asked = replace(FORCED, rules=None if line.rules else ())
+            typed = type_phrases(texts, rows_WD, types, settings=asked)
             found = {text: types[k].name for text, k in zip(texts, typed.label_C, strict=True)}
             table.append(_row(view, line.name, test, found))
             if line.name == "seeds":
@@ -171,7 +171,7 @@ def abstaining_table(
     test, texts, types = _scored(reference), _vocabulary(words), load_types()
     table = []
     for view, rows_WD in views.items():
-        for name, settings in (("11 types, forced", FORCED), ("11 types", TypingSettings())):
+        for name, settings in (("11 types, forced", FORCED), ("11 types", LikenessSettings())):
             typed = type_phrases(texts, rows_WD, types, settings=settings)
             found = {
                 text: types[k].name if k >= 0 else None

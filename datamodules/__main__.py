@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,9 +13,26 @@ from datamodules.errors import InputError
 from datamodules.prepare import command as prepare_command
 from datamodules.protocols import command as split_command
 
+_PIPE_CLOSED = 128 + 13  # what a shell reports of a program that SIGPIPE has ended
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake prints `error: ...` and gives exit code 2."""
+    """Run one command; a user's mistake prints `error: ...` and gives exit code 2.
+
+    Where the reader of the output, such as `head`, has seen enough, it ends quietly with 141.
+    """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here rather than at exit, where no one could catch it
+    except BrokenPipeError:
+        # What is still to be written would raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m datamodules", description=__doc__, allow_abbrev=False
     )

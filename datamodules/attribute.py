@@ -167,7 +167,7 @@ class AttributeDataModule(L.LightningDataModule):
     @property
     def exclusive(self) -> bool:
         """Whether an image shows at most one value."""
-        return self.dictionary.attribute(self.attribute).exclusive
+        return bool(self.dictionary.attribute(self.attribute).exclusive)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -203,7 +203,7 @@ class AttributeDataModule(L.LightningDataModule):
             self._labels[attribute] = self.annotations.labels(
                 attribute,
                 entry.texts,
-                exclusive=entry.exclusive,
+                exclusive=bool(entry.exclusive),
                 min_weight=self.min_weight,
                 spellings=entry.spellings,
                 denials=entry.denials,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 
 USAGE = "usage: python -m lightning_modules COMMAND ...   (COMMAND --help lists its flags)"
@@ -25,29 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 if a claim does not hold; 2 after `error: ...`, a user's mistake.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(_help())
-        return 0
-    if words[0] not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        sys.stderr.write(f"error: expected a command among {known}, got {words[0]!r}.\n")
-        return 2
-    from lightning_modules.failures import explain
-    from lightning_modules.quiet import quiet
+    from lightning_modules.front_door import run_command
 
-    try:
-        with quiet():
-            return _run(words, is_whole_line=argv is None)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        return 130
-    except Exception as error:
-        text = explain(error)
-        if text is None:
-            raise
-        _say(text)
-        return 2
+    return run_command(argv, _run, USAGE, COMMANDS)
 
 
 def _run(words: list[str], *, is_whole_line: bool) -> int:
@@ -65,22 +43,6 @@ def _run(words: list[str], *, is_whole_line: bool) -> int:
 
         return commands.run(commands.parser().parse_args(words))
     return 0
-
-
-def _say(text: str) -> None:
-    """Print the error once: a later process first waits to be ended by the first, which speaks."""
-    from lightning_modules.callbacks.end_together import GRACE
-    from lightning_modules.quiet import is_first_process
-
-    if not is_first_process():
-        time.sleep(GRACE)
-    if text:
-        sys.stderr.write(f"error: {text}\n")
-
-
-def _help() -> str:
-    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
-    return "\n".join([USAGE, "", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def evaluate(
             scores = base_ND @ values[name].T, adapted_ND @ adapted_values[name].T
             all_of = labels[name]
             chosen = Labels(all_of.label[members], all_of.known[members], all_of.weight[members])
-            exclusive = data.dictionary.attribute(name).exclusive
+            exclusive = bool(data.dictionary.attribute(name).exclusive)
             rows.append(
                 replace(_row(*scores, chosen, exclusive=exclusive), split=split, attribute=name)
             )

@@ -1,6 +1,7 @@
 """Dictionaries made by hand or drawn from a seed, small and large, to test the page with."""
 
 import random
+from dataclasses import replace
 
 from datamodules.dictionary import (
     AnchorType,
@@ -85,6 +86,34 @@ def small():
     )  # fmt: skip
 
 
+def listed(size=600):
+    """A plain list: every word once, no image; the first attribute has one group of nearly all."""
+    made, rng = drawn(size, examples=False), random.Random(1)
+    attributes = []
+    for attribute in made.attributes:
+        values = sorted((_uncounted(value) for value in attribute.values), key=lambda v: v.text)
+        if not attributes:
+            center = rng.choice(values)
+            group = Group(f"{attribute.name}/{center.text}", center.text, center.id, 0.55)
+            values = [replace(v, group=group.id if n else "") for n, v in enumerate(values)]
+            attribute = replace(attribute, groups=(group,))
+        merit = replace(attribute.merit, reasons=("held back by rare values", "few images"))
+        attributes.append(
+            replace(attribute, values=tuple(values), exclusive=None, overlap=None, merit=merit)
+        )
+    left = tuple(replace(word, count=1, lift=None) for word in made.unassigned)
+    pairs = tuple(replace(each, counts=(1, 1), shared_images=None) for each in made.proposals)
+    return replace(
+        made, source="listed", attributes=tuple(attributes), unassigned=left, proposals=pairs,
+        scores={"anchored": {"coverage": 0.71}, "hdbscan": {"coverage": 0.35}},
+    )  # fmt: skip
+
+
+def _uncounted(value):
+    forms = {value.text: 1}
+    return replace(value, count=1, forms=forms, splits={}, objects={}, evidence="anchor")
+
+
 def places(dictionary):
     """A place for every word with an id, from its id alone."""
     words = [*dictionary.unassigned, *(v for a in dictionary.attributes for v in a.values)]
@@ -140,10 +169,11 @@ def drawn(size, *, seed=0, examples=True):
 
 def write_pages(folder):
     """Pages of the samples in a folder: their addresses by name; "plain" has no map."""
-    few, many = small(), drawn(600)
+    few, many, plain = small(), drawn(600), listed()
     write_report(few, folder / "small.html", places(few))
     write_report(few, folder / "plain.html")
     write_report(many, folder / "drawn.html", clouds(many))
+    write_report(plain, folder / "listed.html", clouds(plain))
     return {path.stem: path.as_uri() for path in folder.glob("*.html")}
 
 

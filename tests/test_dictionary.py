@@ -1,7 +1,7 @@
 """The dictionary file, its messages, and the pure steps of the builder."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -16,8 +16,14 @@ from datamodules.dictionary import (
     Value,
     build_dictionary,
 )
+from datamodules.dictionary.embed.trained import SkipGram
 from datamodules.dictionary.report import render
-from datamodules.dictionary.settings import Settings
+from datamodules.dictionary.settings import (
+    CaptionSettings,
+    GroupingSettings,
+    LikenessSettings,
+    Settings,
+)
 from datamodules.dictionary.words.collect import collect
 from datamodules.dictionary.words.evidence import caption_lift, exclusion, overlap, shared_images
 from datamodules.errors import InputError
@@ -106,7 +112,13 @@ def test_missing_dictionary_says_how_to_build_it(tmp_path):
         match=r"expected the dictionary of cub at .*cub\.json, found none\. "
         r"Build it: make dictionary DATA=cub\.",
     ):
-        Dictionary.load(tmp_path / "cub.json")
+        Dictionary.load(tmp_path / "cub.json", source="cub")
+    with pytest.raises(
+        InputError,
+        match=r"expected a dictionary at .*mine\.json, found none\. Build it: python -m "
+        r"datamodules dictionary build --out .*mine\.json, with --source NAME or --list FILE\.",
+    ):
+        Dictionary.load(tmp_path / "mine.json")
 
 
 def test_dictionary_of_another_source_is_refused(dictionary, tmp_path):
@@ -125,7 +137,7 @@ def test_broken_json_names_file_line_and_remedy(tmp_path):
     with pytest.raises(
         InputError, match=r"expected JSON in .*glyphs\.json, line 2 .*make dictionary DATA=glyphs\."
     ):
-        Dictionary.load(path)
+        Dictionary.load(path, source="glyphs")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +149,7 @@ def test_other_schema_says_expected_and_got(text, got, tmp_path):
     path.write_text(text)
     with pytest.raises(
         InputError,
-        match=rf"expected schema 'aspectra\.dictionary/3' in .*, got {got}\. Build it: make dict",
+        match=rf"expected schema 'aspectra\.dictionary/4' in .*, got {got}\. Build it: python",
     ):
         Dictionary.load(path)
 
@@ -162,7 +174,7 @@ def test_malformed_field_is_named_by_its_place(dictionary, tmp_path, change, mes
     raw = json.loads(path.read_text())
     change(raw)
     path.write_text(json.dumps(raw))
-    with pytest.raises(InputError, match=f"malformed dictionary .*{message}.*make dictionary"):
+    with pytest.raises(InputError, match=f"malformed dictionary .*{message}.*Build it: python"):
         Dictionary.load(path)
 
 
@@ -173,7 +185,7 @@ def test_spelling_is_unified_and_phrases_stop_at_function_words():
     assert phrases(words) == [("red", "star"), ("wall",)]
 
 
-def test_neighbours_that_always_meet_become_one_word():
+def test_neighbors_that_always_meet_become_one_word():
     corpus = collect(
         [["a polka-dotted star", "a red star"], ["a polka dotted ring", "the red ring"]] * 3,
         min_count=2,
@@ -242,8 +254,10 @@ def test_negative_seed_is_explained():
 
 
 def test_every_threshold_is_documented():
-    for name in Settings().thresholds():
-        assert f"        {name}: " in Settings.__doc__
+    parts = CaptionSettings, GroupingSettings, LikenessSettings, Settings, SkipGram
+    for part in parts:
+        for each in fields(part):
+            assert f"        {each.name}: " in part.__doc__
 
 
 def test_report_escapes_captions_and_needs_no_network(dictionary):
@@ -278,7 +292,7 @@ def test_evaluate_prints_scores(dictionary, tmp_path, capsys):
 def test_user_mistake_prints_error_and_exits_2(tmp_path, capsys):
     assert main(["dictionary", "show", str(tmp_path / "none.json")]) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: expected the dictionary of none at ")
+    assert captured.err.startswith("error: expected a dictionary at ")
     assert captured.out == ""
 
 

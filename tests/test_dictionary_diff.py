@@ -63,7 +63,7 @@ def test_counts_come_by_their_change_and_settings_by_their_name():
     )  # fmt: skip
     after = replace(
         found(), attributes=(replace(color, values=recounted), texture), data_hash="2" * 64,
-        settings={"min_margin": 0.2, "mode": "anchored"}, versions={},
+        settings={"likeness": {"min_margin": 0.2}, "mode": "anchored"}, versions={},
     )  # fmt: skip
     found_ = diff(found(), after)
     assert [tuple(each) for each in found_.counts] == [
@@ -73,7 +73,7 @@ def test_counts_come_by_their_change_and_settings_by_their_name():
     assert found_.lines() == [
         "counts: 2", "  color/grey: 40 -> 10", "  color/red: 90 -> 95",
         "settings: 5", "  data_hash: 000000000000 -> 222222222222",
-        "  settings.min_margin: 0.1 -> 0.2", "  settings.mode: none -> anchored",
+        "  settings.likeness.min_margin: 0.1 -> 0.2", "  settings.mode: none -> anchored",
         "  settings.seed: 0 -> none", "  versions.numpy: 2.0 -> none",
     ]  # fmt: skip
     assert json.loads(json.dumps(found_.as_json()))["counts"][0] == {

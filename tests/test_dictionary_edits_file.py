@@ -128,7 +128,7 @@ def test_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path):
         ("? [a]\n: b", "expected a word, got a list"),
         ("drop: [!x a]", "which YAML reads as something other than text"),
         ("drop: " + "[" * 1200, "expected YAML, got: "),
-        (b"drop: [\xff]", "expected YAML, got: 'utf-8' codec"),
+        (b"drop:\n- \xff", r"line 2: expected UTF-8 text, got the byte b'\xff'. Save the file"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_explained(tmp_path, text, message):
@@ -197,7 +197,7 @@ def test_written_edits_are_read_back_equal(tmp_path, move, keep, family):
 def test_a_file_that_is_there_is_not_overwritten_unasked(tmp_path):
     path = tmp_path / "edits.yaml"
     path.write_text("# mine\ndrop: [a]\n")
-    with pytest.raises(InputError, match=r"expected a new file for the edits, .* is there already"):
+    with pytest.raises(InputError, match=r"a new file for the edits, .* or add --replace; comm"):
         write_edits(Edits(drop=("b",)), path)
     assert path.read_text().startswith("# mine")
     write_edits(Edits(drop=("b",)), path, replace=True)

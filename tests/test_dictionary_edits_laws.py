@@ -53,7 +53,7 @@ def built(num_words, seed=0, new=()):
 
 
 def mentions(dictionary):
-    """Every normalised word with how often it is shown, wherever it is."""
+    """Every normalized word with how often it is shown, wherever it is."""
     found = {each.text: each.count for each in dictionary.unassigned}
     for attribute in dictionary.attributes:
         for each in attribute.values:

@@ -9,13 +9,13 @@ import yaml
 
 from datamodules.__main__ import main
 from datamodules.dictionary import AnchorType, Attribute, Dictionary, Unassigned, Value
-from datamodules.dictionary.anchoring.phrase_types import TypingSettings, type_phrases
+from datamodules.dictionary.anchoring.phrase_types import type_phrases
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.scoring.comparison import reference_scores
 from datamodules.dictionary.scoring.reference import Reference
 from datamodules.dictionary.scoring.scores import typing_scores
-from datamodules.dictionary.settings import load_types
-from datamodules.dictionary.words.vectors import centred, unit_rows
+from datamodules.dictionary.settings import LikenessSettings, load_types
+from datamodules.dictionary.words.vectors import centered, unit_rows
 from datamodules.errors import InputError
 
 
@@ -23,9 +23,9 @@ from datamodules.errors import InputError
 def dictionary():
     """Two colors, a texture, and words that are none for every reason there is."""
     colors = (
-        Value("v_1", "Rosé", 9, {"Rosé": 9}, evidence="seed"),
-        Value("v_2", "grey", 5, {"grey": 3, "gray": 2}),
-        Value("v_3", "tint", 4, {"tint": 4}, evidence="seed"),
+        Value("v_1", "Rosé", 9, forms={"Rosé": 9}, evidence="seed"),
+        Value("v_2", "grey", 5, forms={"grey": 3, "gray": 2}),
+        Value("v_3", "tint", 4, forms={"tint": 4}, evidence="seed"),
     )
     loose = (
         Unassigned("multicolored", 7, "between two attributes", nearest="color", score=0.3),
@@ -57,7 +57,7 @@ def test_forced_words_have_their_nearest_type_and_silent_or_dropped_ones_none(di
     assert (forced["num_words"], forced["accuracy"]) == (6, 0.5)
     assert forced["coverage"] == round(4 / 6, 4)
     assert forced["missing"] == ["odd", "zzyzx"]
-    assert forced["wrong"] == {"rough": "texture"}
+    assert forced["wrong"] == [{"word": "rough", "found": "texture", "known": "color", "count": 3}]
     assert (forced["forced"], forced["unread"]) == (True, ["unheard of"])
     found = ["color", "color", "texture", None, None, "texture"]
     known = ["color", "color", "texture", "texture", "texture", "color"]
@@ -155,11 +155,11 @@ def test_the_command_scores_forced_words_as_typing_without_thresholds_does(
     types = load_types(Path("types.yaml"))
     stand_for_types = [word for each in types for word in each.anchors]
     asked = [*words, *stand_for_types]  # as the build centers them: a word may be there twice
-    features_WD = unit_rows(centred(np.array([rows[word] for word in asked])))
+    features_WD = unit_rows(centered(np.array([rows[word] for word in asked])))
     texts = list(dict.fromkeys(asked))
-    forced = TypingSettings(min_score=-np.inf, min_margin=-np.inf)
+    forced = LikenessSettings(min_score=-np.inf, min_margin=-np.inf, rules=())
     typed = type_phrases(
-        texts, features_WD[[asked.index(text) for text in texts]], types, rules=(), settings=forced
+        texts, features_WD[[asked.index(text) for text in texts]], types, settings=forced
     )
     found = dict(zip(texts, (types[k].name for k in typed.label_C), strict=True))
     test = [word for word in words if word not in stand_for_types]
@@ -174,8 +174,8 @@ def test_the_command_scores_forced_words_as_typing_without_thresholds_does(
     assert (scores["missing"], scores["unread"]) == (["silent"], ["new"])
     assert "seeds_left_out  6" in lines
     assert lines[-4:] == [
-        "forced      words that abstained count as the type they are nearest to; 1 that the build "
-        "never read are left out",
+        "forced      words that abstained count as the type they are nearest to; left out: 1 word "
+        "that the build never read",
         "left out    6 words that stand for a type",
         "dictionary  d.json",
         "reference   known.json",
@@ -187,3 +187,56 @@ def test_the_command_scores_forced_words_as_typing_without_thresholds_does(
     assert (plain["forced"], plain["seeds_left_out"], plain["num_words"]) == (False, 0, 42)
     assert plain["coverage"] < scores["coverage"]
     assert lines[-3:] == ["", "dictionary  d.json", "reference   known.json"]
+
+
+def evaluated(folder, dictionary, reference, *words):
+    """The exit code of `evaluate` with files of its own."""
+    dictionary.save(folder / "d.json")
+    (folder / "known.json").write_text(json.dumps(reference))
+    files = [str(folder / "d.json"), "--reference", str(folder / "known.json")]
+    return main(["dictionary", "evaluate", *files, *words])
+
+
+def wrong_line(text):
+    (line,) = [line for line in text.splitlines() if line.startswith("wrong ")]
+    return line
+
+
+def test_wrong_words_are_told_with_both_types_most_frequent_first(tmp_path, dictionary, capsys):
+    reference = {"rough": "color", "grey": "texture", "worn": "color", "rosé": "color"}
+    assert evaluated(tmp_path, dictionary, reference) == 0
+    line = wrong_line(capsys.readouterr().out)
+    assert line == "wrong    gray: color, not texture; rough: texture, not color"
+    assert evaluated(tmp_path, dictionary, reference, "--forced") == 0
+    assert wrong_line(capsys.readouterr().out).startswith("wrong    worn: texture, not color; gray")
+    assert evaluated(tmp_path, dictionary, {"rosé": "color"}) == 0
+    assert wrong_line(capsys.readouterr().out) == "wrong    none"
+
+
+@pytest.mark.parametrize("size", [20, 26])
+def test_twenty_wrong_words_are_printed_and_all_are_in_the_json(tmp_path, capsys, size):
+    values = tuple(Value(f"v_{n}", f"w{chr(97 + n)}", n + 1) for n in range(size))
+    found = Dictionary("mine", "abc", (Attribute("mood", values),))
+    reference = {each.text: "color" for each in values}
+    assert evaluated(tmp_path, found, reference, "--json") == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    told = wrong_line("\n".join(lines)).removeprefix("wrong    ").split("; ")
+    assert told[0] == f"w{chr(96 + size)}: mood, not color"
+    assert sum("not color" in each for each in told) == 20
+    assert (told[-1] == "...") == (size > 20)
+    counts = [each["count"] for each in json.loads(last)["wrong"]]
+    assert counts == list(range(size, 0, -1))
+
+
+def test_a_reference_of_other_words_is_refused_by_the_command(tmp_path, dictionary, capsys):
+    for words in ([], ["--forced"]):
+        assert evaluated(tmp_path, dictionary, {"lilac": "color"}, *words) == 2
+        assert capsys.readouterr().err.startswith(
+            "error: expected a word of the reference to score, got none of 1: left out are 0 for "
+            "standing for a type and 1 for not being in the dictionary."
+        )
+
+
+def test_a_type_to_ignore_that_is_not_there_is_refused_by_the_command(tmp_path, dictionary, capsys):
+    assert evaluated(tmp_path, dictionary, {"grey": "color"}, "--ignore", "colour") == 2
+    assert "got 'colour'. The types are: color." in capsys.readouterr().err

@@ -3,12 +3,18 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from datamodules.__main__ import main
+from datamodules.dictionary import Unassigned
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.explain import explain
 from datamodules.dictionary.export.projector import export_projector
@@ -18,6 +24,7 @@ from datamodules.errors import InputError
 from tests.words_by_hand import found, stated
 
 ROOT = Path(__file__).parents[1]
+NOTES = ("unassigned  ", "no vector   ", "proposals   ")
 
 
 def test_csv_has_one_row_a_spelling():
@@ -163,3 +170,101 @@ def test_unassigned_edited_and_stated_words_are_explained():
 def test_an_unknown_word_names_near_ones():
     with pytest.raises(InputError, match=r"got 'stripd'\. Near spellings: striped\."):
         explain(found(), "stripd")
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    replace(found(), read_from="list").save(tmp_path / "list.json")
+    replace(found(), source="glyphs").save(tmp_path / "glyphs.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "list.json --format config --attribute color",
+            "--format config: expected the dictionary of a data set, got that of the word list "
+            "'sample', which has no images to train on. Build one of a data set: python -m "
+            "datamodules dictionary build --source NAME.",
+        ),
+        (
+            "glyphs.json --format config",
+            "expected --attribute NAME for a configuration, got none. The dictionary selects: "
+            "color, texture.",
+        ),
+        (
+            "glyphs.json --format csv --attribute color",
+            "--attribute is for --format config, got --format csv. Leave one of them out.",
+        ),
+        (
+            "glyphs.json --format words --embedder wordnet:x",
+            "--embedder is for --format projector, got --format words. Leave one of them out.",
+        ),
+        (
+            "glyphs.json --format projector --root x",
+            "--root is for --format config, got --format projector. Leave one of them out.",
+        ),
+    ],
+)
+def test_an_export_that_cannot_be_is_explained(saved, capsys, words, message):
+    assert main(["dictionary", "export", *words.split(), "--out", "out"]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not (saved / "out").exists()
+
+
+def test_the_command_writes_a_config_of_a_data_set(saved, capsys):
+    words = "glyphs.json --format config --attribute texture --out texture.yaml"
+    assert main(["dictionary", "export", *words.split()]) == 0
+    assert capsys.readouterr().out == "2 words of glyphs\n\nconfig  texture.yaml\n"
+    assert yaml.safe_load((saved / "texture.yaml").read_text()) == {
+        "data": {"attribute": "texture", "source": "glyphs", "dictionary": "glyphs.json"}
+    }
+
+
+def test_the_command_gives_words_the_vectors_of_an_embedder(saved, capsys):
+    (saved / "rows.txt").write_text("red 1 0\nnavy 0 1\npicture 1 1\n")
+    words = "glyphs.json --format projector --embedder vectors:rows.txt --out folder"
+    assert main(["dictionary", "export", *words.split()]) == 0
+    assert capsys.readouterr().out.startswith("3 words of glyphs\n")
+    rows = (saved / "folder/metadata.tsv").read_text().splitlines()[1:]
+    assert [row.split("\t")[0] for row in rows] == ["red", "navy", "picture"]
+
+
+def test_numbers_of_words_are_told_in_plain_english(saved, capsys):
+    assert main(["dictionary", "show", "list.json"]) == 0
+    assert "unassigned  3 words with 331 mentions: picture, smiling, greyish\n" in (
+        capsys.readouterr().out
+    )
+    few = Unassigned("odd", 1, "no vector")
+    many = tuple(Unassigned(f"odd {letter}", 1, "rare") for letter in "abcdef")
+    for loose, unknown, proposals in (((few,), ("odd",), 1), (many, tuple("abcdef"), 2)):
+        told = found().proposals[:proposals]
+        replace(found(), unassigned=loose, unknown=unknown, proposals=told).save(saved / "d.json")
+        assert main(["dictionary", "show", "d.json"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:12] in NOTES]
+    assert lines == [
+        "unassigned  1 word with 1 mention: odd",
+        "no vector   1: odd",
+        "proposals   1 merge to judge",
+        "unassigned  6 words with 6 mentions: odd a, odd b, odd c, odd d, odd e, ...",
+        "no vector   6: a, b, c, d, e, ...",
+        "proposals   2 merges to judge",
+    ]
+
+
+@pytest.mark.parametrize("words", ["dictionary show glyphs.json --json", "dictionary --help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(saved, words, unbuffered):
+    read, write = os.pipe()
+    os.close(read)  # as when `head` has ended already
+    done = subprocess.run(
+        [sys.executable, "-m", "datamodules", *words.split()], stdout=write, cwd=saved, text=True,
+        stderr=subprocess.PIPE, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+    assert done.returncode == 141 or "--help" in words

@@ -108,22 +108,22 @@ def test_equal_dictionaries_give_equal_bytes(dictionary, tmp_path):
     reason=st.text(),
 )
 def test_any_text_survives_and_stays_text(words, source, reason):
+    values = tuple(Value(f"v_{n}", word, n) for n, word in enumerate(words))
     made = Dictionary(
         source=source,
         data_hash="x",
-        attributes=(
-            Attribute(words[0], tuple(Value(f"v_{n}", word, n) for n, word in enumerate(words))),
-        ),
-        unassigned=(Unassigned(reason, 1, reason),),
+        attributes=(Attribute(words[0], values),),
+        unassigned=(Unassigned(reason, 2, reason),),
         unknown=tuple(words),
     )
-    empty = Page(render(Dictionary(source="x", data_hash="x", attributes=())))
+    harmless = replace(made, source="x", attributes=(), unknown=())
+    harmless = Page(render(replace(harmless, unassigned=(Unassigned("x", 2, "x"),))))
     page = Page(render(made, {words[0]: (0.5, -1)}))
     assert page.data["words"]["text"] == [*words, reason]
     assert page.data["attributes"][0]["name"] == words[0]
     assert page.data["strings"][page.data["words"]["why"][-1]] == reason
     assert [word for word, _ in page.data["unknown"]] == words
-    assert page.tags == empty.tags
+    assert page.tags == harmless.tags
 
 
 def test_coverage_is_counted_in_words_and_in_mentions(dictionary):

@@ -47,7 +47,7 @@ STRINGS = st.one_of(
         ("norwegian nonstick notched", "norwegian nonstick notched"),
     ],
 )
-def test_a_phrase_is_spelt_in_one_way(raw, text):
+def test_a_phrase_is_spelled_in_one_way(raw, text):
     phrase = parse(raw)
     assert (phrase.text, phrase.negated, phrase.words) == (text, False, tuple(text.split()))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datamodules.__main__ import main
 from datamodules.dictionary.edits import Edits, apply_edits, edits_text, load_edits
 from datamodules.dictionary.review import read_review, review_rows, write_review
 from datamodules.errors import InputError
@@ -37,8 +38,8 @@ def test_frequent_words_in_doubt_come_first_and_sure_ones_last(tmp_path):
     assert [row["word"] for row in rows] == [
         "grey",      # 40 x .7
         "smiling",   # 25 x 1
-        "striped",   # 30 x .7
         "navy",      # 20 x .7
+        "striped",   # 30 x .7 / 2, by a rule
         "closed",    # 14 x .7
         "silver",    # 12 x .7
         "furry",     # 8 x .95
@@ -65,7 +66,19 @@ def test_what_is_given_reviewed_or_dropped_is_left_out():
     )
     words = [row["word"] for row in review_rows(after)]
     assert {"grey", "smiling", "furry"}.isdisjoint(words)
-    assert words[0] == "striped"
+    assert words[:2] == ["navy", "striped"]
+
+
+def test_a_rule_is_trusted_also_against_the_scores():
+    words = [
+        value("liked", 10, margin=0.4),
+        value("doubted", 6, margin=-0.5),
+        value("ruled", 10, margin=-0.5, evidence="rule:pattern"),
+        value("agreed", 10, margin=0.4, evidence="rule:pattern"),
+    ]
+    before = type(found())("mine", "x", (type(found().attributes[0])("color", tuple(words)),))
+    # 10 x .6, 6 x 1, 10 x 1 / 2, 10 x .6 / 2; of equal products the frequent word is first.
+    assert [row["word"] for row in review_rows(before)] == ["liked", "doubted", "ruled", "agreed"]
 
 
 def test_decisions_become_edits(tmp_path):
@@ -150,8 +163,69 @@ def test_a_word_of_several_attributes_is_written_with_its_own(tmp_path):
 def test_a_sheet_that_is_there_is_not_overwritten_unasked(tmp_path):
     path = tmp_path / "review.tsv"
     write_review(found(), path)
-    with pytest.raises(InputError, match="decisions in it would be lost"):
+    with pytest.raises(InputError, match=r"or add --replace; decisions in it would be lost\."):
         write_review(found(), path)
+
+
+def command(*words):
+    """The exit code of `review` of the dictionary in the current folder."""
+    return main(["dictionary", "review", "d.json", *words])
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found().save(tmp_path / "d.json")
+    return tmp_path
+
+
+def test_the_command_replaces_a_sheet_and_a_file_of_edits_when_told_so(saved, capsys):
+    (saved / "a.tsv").write_text("mine")
+    (saved / "edits.yaml").write_text("# mine")
+    (saved / "done.tsv").write_text(HEAD + "navy\tcolor\tok\n")
+    assert command("--out", "a.tsv") == command("--read", "done.tsv", "--out", "edits.yaml") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
+        "error: expected a new file for the review, a.tsv is there already. Choose another name, "
+        "or add --replace; decisions in it would be lost.",
+        "error: expected a new file for the edits, edits.yaml is there already. Choose another "
+        "name, or add --replace; comments in it would be lost.",
+    ]
+    assert command("--out", "a.tsv", "--replace", "--limit", "1") == 0
+    assert capsys.readouterr().out == "1 word to judge, most urgent first\n\nsheet  a.tsv\n"
+    assert len((saved / "a.tsv").read_text().splitlines()) == 2
+    assert command("--read", "done.tsv", "--out", "edits.yaml", "--replace") == 0
+    assert load_edits(saved / "edits.yaml") == Edits(keep=("color/navy",))
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_sheet_of_no_rows_is_refused(saved, capsys, limit):
+    assert command("--out", "a.tsv", f"--limit={limit}") == 2
+    assert capsys.readouterr().err == (
+        f"error: --limit: expected 1 row or more, got {limit}. Leave it out for all.\n"
+    )
+    assert not (saved / "a.tsv").exists()
+
+
+def test_decisions_that_do_not_fit_the_dictionary_make_no_edits(saved, capsys):
+    (saved / "done.tsv").write_text(
+        HEAD + "navi\tcolor\tdrop\nfurry\tcolor\ttextur\ngrey\tcolor\tok\n"
+    )
+    assert command("--read", "done.tsv", "--out", "edits.yaml") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: expected edits that fit the sample dictionary, got 2 that do ")
+    assert "done.tsv, line 2: no word 'navi' (near: navy)" in error
+    assert "done.tsv, line 3: no attribute 'textur' (near: texture)" in error
+    assert not (saved / "edits.yaml").exists()
+
+
+def test_a_kind_that_is_new_in_the_edits_may_be_named_on_the_sheet(saved):
+    (saved / "old.yaml").write_text("types: {mood: {seeds: [happy]}}\n")
+    (saved / "done.tsv").write_text(HEAD + "smiling\t\tmood\n")
+    read = ["--read", "done.tsv", "--out", "edits.yaml"]
+    assert command(*read) == 2
+    assert command(*read, "--edits", "old.yaml") == 0
+    assert load_edits(saved / "edits.yaml").move == {"smiling": "mood"}
 
 
 HEAD = "word\tattribute\tdecision\n"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, v_measure_score
 
 from datamodules.dictionary import Attribute, Dictionary, Value
+from datamodules.dictionary.scoring import scores as scores_module
 from datamodules.dictionary.scoring.comparison import reference_scores
 from datamodules.dictionary.scoring.reference import Reference, read_reference
 from datamodules.dictionary.scoring.scores import (
@@ -21,7 +22,10 @@ from datamodules.errors import InputError
 
 @pytest.fixture
 def dictionary():
-    colors = (Value("v_1", "red", 9, {"red": 9}), Value("v_2", "grey", 5, {"grey": 3, "gray": 2}))
+    colors = (
+        Value("v_1", "red", 9, forms={"red": 9}),
+        Value("v_2", "grey", 5, forms={"grey": 3, "gray": 2}),
+    )
     attributes = (Attribute("color", colors), Attribute("mood", (Value("v_3", "calm", 2),)))
     labels = {"red": 0, "gray": 0, "calm": -1}
     return Dictionary("mine", "abc", attributes, labels_=labels)
@@ -54,27 +58,52 @@ def test_typing_scores_match_scikit_learn_and_counts_by_hand():
     assert "weighted_accuracy" not in typing_scores(known, found)
 
 
-def test_intervals_are_those_of_words_drawn_one_by_one():
+def drawn_types(share_alone, *, size=150):
+    """Known types, and found ones of which a share is none and a third of the others is wrong."""
     rng = np.random.default_rng(1)
-    known = rng.choice(["a", "b", "c"], 150).tolist()
-    found = [kind if rng.random() < 0.7 else rng.choice(["a", "b", None]) for kind in known]
-    intervals = typing_scores(known, found)["intervals"]
-    labels = [f"alone {row}" if kind is None else kind for row, kind in enumerate(found)]
-    drawn = [rng.integers(150, size=150) for _ in range(1000)]
-    slow = {
-        "accuracy": [np.mean([known[i] == labels[i] for i in rows]) for rows in drawn],
-        "ari": [
-            adjusted_rand_score([known[i] for i in rows], [labels[i] for i in rows])
-            for rows in drawn
-        ],
-        "nmi": [
-            v_measure_score([known[i] for i in rows], [labels[i] for i in rows]) for rows in drawn
-        ],
-    }
-    for name, values in slow.items():
-        np.testing.assert_allclose(intervals[name], np.percentile(values, [2.5, 97.5]), atol=0.02)
-    assert typing_scores(known, found)["intervals"] == intervals  # seeded
-    assert typing_scores(known, found, seed=1)["intervals"] != intervals
+    known = rng.choice(["a", "b", "c"], size).tolist()
+    found = [kind if rng.random() < 2 / 3 else str(rng.choice(["a", "b"])) for kind in known]
+    return known, [None if rng.random() < share_alone else kind for kind in found]
+
+
+def slow_scores(known, found):
+    """Accuracy, ari and nmi where every word without a type, copies too, is a group of its own."""
+    labels = [f"alone {place}" if kind is None else kind for place, kind in enumerate(found)]
+    right = np.mean([left == right for left, right in zip(known, found, strict=True)])
+    return right, adjusted_rand_score(known, labels), v_measure_score(known, labels)
+
+
+@pytest.mark.parametrize("share_alone", [0.0, 0.2, 0.7, 1.0])
+def test_intervals_are_those_of_scikit_learn_on_the_words_that_were_drawn(share_alone, monkeypatch):
+    monkeypatch.setattr(scores_module, "_DRAWS", 50)
+    known, found = drawn_types(share_alone)
+    pairs = list(zip(known, found, strict=True))
+    cells = list(dict.fromkeys(pairs))
+    shares = [pairs.count(cell) / len(pairs) for cell in cells]
+    draws = np.random.default_rng(7).multinomial(len(pairs), shares, size=50)
+    slow = [
+        slow_scores(*zip(*(cells[cell] for cell in np.repeat(range(len(cells)), row)), strict=True))
+        for row in draws
+    ]
+    intervals = typing_scores(known, found, seed=7)["intervals"]
+    for name, values in zip(("accuracy", "ari", "nmi"), np.transpose(slow), strict=True):
+        expected = np.percentile(values, [2.5, 97.5])
+        np.testing.assert_allclose(intervals[name], expected, atol=6e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("share_alone", [0.1, 0.7])
+def test_intervals_are_those_of_words_drawn_one_by_one_and_hold_their_score(share_alone):
+    known, found = drawn_types(share_alone)
+    scores = typing_scores(known, found)
+    rng = np.random.default_rng(2)
+    drawn = [rng.integers(len(known), size=len(known)) for _ in range(250)]
+    slow = [slow_scores([known[i] for i in rows], [found[i] for i in rows]) for rows in drawn]
+    for name, values in zip(("accuracy", "ari", "nmi"), np.transpose(slow), strict=True):
+        low, high = scores["intervals"][name]
+        np.testing.assert_allclose([low, high], np.percentile(values, [2.5, 97.5]), atol=0.025)
+        assert low < scores[name] < high
+    assert typing_scores(known, found)["intervals"] == scores["intervals"]  # seeded
+    assert typing_scores(known, found, seed=1)["intervals"] != scores["intervals"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([*"abc", None])), min_size=1))
@@ -95,7 +124,7 @@ def test_reference_scores_count_wrong_missing_and_extra_words(dictionary):
     scores = reference_scores(dictionary, types)
     assert scores["accuracy"] == 0.5
     assert scores["coverage"] == 0.75
-    assert scores["wrong"] == {"calm": "mood"}
+    assert scores["wrong"] == [{"word": "calm", "found": "mood", "known": "shape", "count": 2}]
     assert scores["missing"] == ["lilac"]
     assert scores["extra"] == []
     assert "weighted_accuracy" not in scores
@@ -110,6 +139,16 @@ def test_reference_scores_weigh_by_the_counts_and_know_what_was_left_out(diction
     assert scores["weighted_accuracy"] == 0.75
     assert scores["several"] == ["gray"]
     assert scores["extra"] == []
+
+
+def test_a_reference_of_words_that_the_dictionary_does_not_hold_is_refused(dictionary):
+    message = (
+        r"expected a word of the reference to score, got none of 2: left out are 0 for standing "
+        r"for a type and 2 for not being in the dictionary\. Give a reference with other words\."
+    )
+    with pytest.raises(InputError, match=message):
+        reference_scores(dictionary, {"lilac": "color", "round": "shape"})
+    assert reference_scores(dictionary, {"lilac": "color", "red": "color"})["accuracy"] == 0.5
 
 
 def test_an_empty_reference_is_refused(dictionary):
@@ -154,9 +193,13 @@ def test_counts_of_spellings_are_added(tmp_path):
     ("name", "text", "message"),
     [
         ("a.csv", None, r"--reference: expected a CSV or JSON file at .*a\.csv, found none\."),
-        ("a.csv", "red\n", r"--reference: expected `word,type` in .*, line 1 has 1 columns\."),
+        ("a.csv", "red\n", r"--reference: expected `word,type` in .*, line 1 has 1 column\."),
+        ("a.csv", "red,color\n\nblue\n", r"`word,type` in .*, line 3 has 1 column\."),
+        ("a.csv", "red,a\rb\n", r"expected `word,type` in .*, got line 1: new-line character"),
+        ("a.csv", b"red,color\nros\xe9,color\n", r"a\.csv, line 2: expected UTF-8 .* b'\\xe9'\. S"),
+        ("a.json", b'{"red": "color",\n"ros\xe9": "color"}', r"a\.json, line 2: expected UTF-8"),
         ("a.csv", "word,type\n", r"--reference: expected `word,type` lines in .*, got none\."),
-        ("a.csv", "red,color\nred,size\n", r"words of one type in .*, got none of 1 words\."),
+        ("a.csv", "red,color\nred,size\n", r"words of one type in .*, got none of 1 word\."),
         ("a.json", "{", r"--reference: expected JSON in .*, line 1 is not"),
         ("a.json", "[1]", r'a JSON object \{"word": "type"\} or \{"type": \["word", \.\.\.\]\} in'),
         ("a.json", '{"red": 3}', r"expected a JSON object .* got something else\."),
@@ -164,9 +207,21 @@ def test_counts_of_spellings_are_added(tmp_path):
 )
 def test_bad_reference_is_explained(name, text, message, tmp_path):
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message):
         read_reference(tmp_path / name)
+
+
+def test_a_type_to_ignore_that_no_word_has_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("red,hue\ngray,hue\nstar,shape\n")
+    (tmp_path / "parents.json").write_text('{"hue": "color"}')
+    message = (
+        r"--ignore: expected types of the words in .*, got 'hue'\. The types are: color, shape\."
+    )
+    with pytest.raises(InputError, match=message):
+        read_reference(
+            tmp_path / "a.csv", parents=tmp_path / "parents.json", ignore=["shape", "hue"]
+        )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_only_words_of_one_parent_type_inside_the_index_are_scored(tmp_path):
     write(tmp_path / "vaw/attribute_index.json", {"teal": 0, "dark-gray": 1, "odd": 2, "long": 3})
     write(tmp_path / "vaw/attribute_types.json", {
         "hue": ["teal", "dark grey", "plum"], "tone": ["teal"], "reach": ["long"], "other": ["odd"],
-        "weight": ["dark gray"],
+        "weight": ["dark gray"], "size comparison": ["longer"],
     })  # fmt: skip
     write(
         tmp_path / "vaw/attribute_parent_types.json",

@@ -1,4 +1,4 @@
-"""Types from seeds, names, rules and what a data set gives; and the YAML that describes types."""
+"""Types from seeds, names and rules."""
 
 import math
 import os
@@ -7,21 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datamodules.dictionary.anchoring import phrase_types
 from datamodules.dictionary.anchoring.anchors import (
     barred,
     decide,
     leave_one_out,
-    ridge_scores,
-    smoothed,
     type_scores,
     type_words,
 )
-from datamodules.dictionary.anchoring.phrase_types import TypingSettings, anchor_words, type_phrases
-from datamodules.dictionary.settings import TypeSpec, load_types
+from datamodules.dictionary.anchoring.phrase_types import anchor_words, type_phrases
+from datamodules.dictionary.anchoring.regression import ridge_scores
+from datamodules.dictionary.anchoring.smoothing import neighbors_of
+from datamodules.dictionary.settings import LikenessSettings, TypeSpec, load_types
 from datamodules.dictionary.words.vectors import unit_rows
 from datamodules.errors import InputError
 
-FORCED = TypingSettings(min_score=-np.inf, min_margin=-np.inf)
+FORCED = LikenessSettings(min_score=-np.inf, min_margin=-np.inf)
 
 
 def fan(*degrees):
@@ -74,26 +75,18 @@ def test_settled_words_keep_their_type_and_may_have_a_negative_margin():
     assert alone.margin_C == pytest.approx([0.9, 0.2, 0.5])
 
 
-def test_ridge_scores_are_those_of_scikit_learn():
-    from sklearn.linear_model import Ridge
+def test_neighbors_are_looked_for_once_however_often_scores_are_smoothed(monkeypatch):
+    texts, features_WD = world()
+    calls = []
 
-    rng = np.random.default_rng(0)
-    features_CD = unit_rows(rng.normal(size=(30, 8)))
-    seeds_T = [[0, 1, 2], [3, 4], [5, 6, 7, 8]]
-    target = np.zeros((9, 3))
-    for number, rows in enumerate(seeds_T):
-        target[rows, number] = 1
-    model = Ridge(alpha=0.5, fit_intercept=False).fit(features_CD[:9], target - target.mean(axis=0))
-    ours = ridge_scores(features_CD, seeds_T, ridge=0.5)
-    np.testing.assert_allclose(ours, model.predict(features_CD), atol=1e-10)
+    def counted(*args, **kwargs):
+        calls.append(kwargs)
+        return neighbors_of(*args, **kwargs)
 
-
-def test_a_negative_pushes_its_likes_out_of_the_type():
-    features_CD = fan(0, 90, 20, 25)  # a seed of each type, a negative of the first, a word by it
-    plain = ridge_scores(features_CD, [[0], [1]], ridge=0.5)
-    pushed = ridge_scores(features_CD, [[0], [1]], ridge=0.5, negatives_T=[[2], []])
-    assert pushed[3, 0] < plain[3, 0] - 0.2
-    assert pushed[3, 0] - pushed[3, 1] < (plain[3, 0] - plain[3, 1]) / 2
+    monkeypatch.setattr(phrase_types, "neighbors_of", counted)
+    types = [TypeSpec("A", ("a0",)), TypeSpec("B", ("b0",))]  # names only: smoothed three times
+    type_phrases(texts, features_WD, types)
+    assert calls == [{"count": 8, "head": 2000}]
 
 
 def test_a_word_nearer_to_a_negative_than_to_any_seed_does_not_get_the_type():
@@ -125,30 +118,6 @@ def test_a_seed_is_of_its_type_even_where_a_negative_has_the_same_row():
     assert not barred(features_CD, [[0], [2]], [[], []]).any()
 
 
-def test_smoothing_solves_its_equation_over_the_nearest_words():
-    rng = np.random.default_rng(0)
-    features_CD = unit_rows(rng.normal(size=(20, 6)))
-    features_CD[7] = 0  # unknown
-    scores_CT = rng.random((20, 3))
-    weights = np.zeros((20, 20))
-    for row in range(20):
-        cosine = features_CD[row] @ features_CD.T
-        cosine[row] = -np.inf
-        for near in np.argsort(-cosine)[:4]:
-            weights[row, near] = max(cosine[near], 0) ** 2
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    weights[7] = np.eye(20)[7]
-    expected = np.linalg.solve(np.eye(20) - 0.5 * weights, 0.5 * scores_CT)
-    ours = smoothed(scores_CT, features_CD, neighbors=4, share=0.5, head=20)
-    np.testing.assert_allclose(ours, expected, atol=1e-5)
-    np.testing.assert_array_equal(ours[7], scores_CT[7])
-    near_two = smoothed(scores_CT, features_CD, neighbors=4, share=0.5, head=2)
-    assert np.abs(near_two - ours).max() > 0.01  # only the first two words are neighbors
-    np.testing.assert_array_equal(
-        smoothed(scores_CT[:1], features_CD[:1], neighbors=4, share=0.5, head=9), scores_CT[:1]
-    )
-
-
 def test_seeds_type_the_words_of_their_clouds():
     texts, features_WD = world()
     typed = type_phrases(texts, features_WD, AB)
@@ -159,22 +128,20 @@ def test_seeds_type_the_words_of_their_clouds():
     assert typed.second_C.tolist() == [1] * 12 + [0] * 12
 
 
-def test_what_is_given_overrules_seeds_and_seeds_overrule_rules():
+def test_seeds_overrule_rules():
     texts, features_WD = world()
     texts[2], texts[3] = "dark red", "heart shaped"
     types = (
         TypeSpec("A", ("color",), ("a0", "heart shaped")), TypeSpec("B", ("shape",), ("b0", "b1")),
     )  # fmt: skip
-    typed = type_phrases(texts, features_WD, types, given={"a0": "B", "b5": "A"})
+    typed = type_phrases(texts, features_WD, types)
     found = {
         text: (types[k].name, e)
         for text, k, e in zip(texts, typed.label_C, typed.evidence_C, strict=True)
     }
-    assert found["a0"] == ("B", "given")
-    assert found["b5"] == ("A", "given")
     assert found["dark red"] == ("A", "rule:modified_color")
     assert found["heart shaped"] == ("A", "seed")
-    off = type_phrases(texts, features_WD, types, rules=[])
+    off = type_phrases(texts, features_WD, types, settings=LikenessSettings(rules=()))
     assert off.evidence_C[2] == "anchor"
 
 
@@ -193,7 +160,7 @@ def test_names_alone_adopt_the_words_that_are_clearly_theirs():
     names = unit_rows(features_WD[[0, 12]] + 0.9 * np.eye(16)[2:4])  # names are poor examples
     rows = np.vstack([features_WD, names])
     types = [TypeSpec("A", ("kind a",)), TypeSpec("B", ("kind b",))]
-    settings = TypingSettings(min_score=-np.inf, min_margin=-np.inf, adopted=3)
+    settings = LikenessSettings(min_score=-np.inf, min_margin=-np.inf, adopted=3)
     typed = type_phrases(texts, rows, types, settings=settings)
     assert typed.label_C[:24].tolist() == [0] * 12 + [1] * 12
     alone = ridge_scores(rows, [[24], [25]], ridge=0.5)
@@ -209,8 +176,10 @@ def test_words_that_stand_for_types_are_listed_once_for_embedding():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"given": {"a0": "C"}}, r"expected types among A, B, got C as given\."),
-        ({"rules": ["colr"]}, r"expected names of rules .*got colr\."),
+        (
+            {"settings": LikenessSettings(rules=("colr",))},
+            r"expected names of rules .*got colr\.",
+        ),
         ({"texts": ["x"] * 24}, r"expected a seed word of A, B among 24 texts, got none\."),
     ],
 )
@@ -218,55 +187,6 @@ def test_mistakes_are_explained(change, message):
     texts, features_WD = world()
     with pytest.raises(InputError, match=message):
         type_phrases(change.pop("texts", texts), features_WD, AB, **change)
-
-
-def test_shipped_types_have_names_and_about_ten_seeds():
-    types = load_types()
-    assert [t.name for t in types if t.selected] == [
-        "color", "shape", "texture", "size", "material", "state", "action"
-    ]  # fmt: skip
-    assert all(8 <= len(each.seeds) <= 18 and len(each.names) == 3 for each in types)
-    assert all(each.names and not each.seeds for each in load_types(seeds=False))
-
-
-def test_every_field_of_a_type_is_read(tmp_path):
-    path = tmp_path / "types.yaml"
-    path.write_text(
-        "Hue:\n  names: [Colour, hue]\n  seeds: [Red, red, sky-blue]\n  negatives: [colourful]\n"
-        "  selected: false\n  exclusive: true\nmood: {names: [feeling]}\nsize: {seeds: [big]}\n"
-    )
-    hue, mood, size = load_types(path)
-    assert hue == TypeSpec(
-        "Hue", ("color", "hue"), ("red", "sky blue"), ("colorful",), selected=False, exclusive=True
-    )
-    assert mood == TypeSpec("mood", ("feeling",))
-    assert size == TypeSpec("size", ("size",), ("big",))
-    assert size.anchors == ("big", "size")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, r"--types: expected a YAML file at .*, found none\."),
-        ("a: [", r"--types: expected YAML in .*, got: "),
-        ("- red", r"--types: expected `name: \{seeds: \[word, .*` lines in .*, got \['red'\]\."),
-        ("color: {seeds: []}", r"expected `color: \{seeds: .*got \{'seeds': \[\]\}\. Give at"),
-        ("color: red", r"expected `color: \{seeds: .*got 'red'\. Give at least one seed word, or"),
-        ("color:", r"expected `color: \{seeds: .*got None\."),
-        ("state: {seeds: [on, off]}", r"for `seeds` under 'state' .* Write \"yes\", \"no\", \"on"),
-        ("color: {seeds: [red], seed: 3}", r"expected only `names`, .* 'color' .*, got seed\."),
-        ("color: {seeds: [red], selected: 3}", r"true or false for `selected` .*got 3\."),
-        ("color: {seeds: [red], negatives: [Red]}", r"'red' in .* is a negative of 'color' and"),
-        ("color: {seeds: [red]}\na: {seeds: [Red]}", r"the word 'red' in .* under 'color' and 'a'"),
-        ("color: {seeds: [red]}\na: {names: [red]}", r"the word 'red' in .*Keep it under one\."),
-    ],
-)
-def test_bad_types_file_is_explained(text, message, tmp_path):
-    path = tmp_path / "types.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        load_types(path)
 
 
 @pytest.mark.skipif("ASPECTRA_DATA" not in os.environ, reason="no folder of real data sets")

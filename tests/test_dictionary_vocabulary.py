@@ -36,12 +36,12 @@ def plain(vocabulary):
 
 def by_hand(mentions):
     """The same by loops over the mentions."""
-    spelt = Counter()
+    spelled = Counter()
     for each in mentions:
         if phrase := parse(each.raw):
-            spelt[phrase.text] += each.times
+            spelled[phrase.text] += each.times
     best = {}
-    for text in sorted(spelt, key=lambda text: (-spelt[text], text)):
+    for text in sorted(spelled, key=lambda text: (-spelled[text], text)):
         best.setdefault(merge_key(text), text)
     entries, wordless = {}, 0
     for each in mentions:
@@ -129,7 +129,7 @@ ROWS = st.lists(
 @given(ROWS, st.sampled_from(["train", "test", ""]))
 def test_the_table_counts_like_its_mentions(rows, split):
     known = {}
-    for row in rows:  # one split for an image, one label for a value however it is spelt
+    for row in rows:  # one split for an image, one label for a value however it is spelled
         row = row._replace(split=split if row.image == "3" else row.split)
         known.setdefault((row.image, row.attribute, row.object, spelling(row.value)), row)
     table = annotations_of([*known.values(), Annotation("0", "train", "", "blue", object="w")])

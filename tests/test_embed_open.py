@@ -72,7 +72,7 @@ def wordnet(tmp_path):
     return database(folder)
 
 
-def centred_units(rows, known):
+def centered_units(rows, known):
     rows = rows.astype(float)
     rows[known] -= rows[known].mean(axis=0)
     rows[~known] = 0
@@ -89,8 +89,8 @@ def test_wordnet_is_joined_and_never_kept_on_the_disk(vectors, wordnet, tmp_path
     of_wordnet = wordnet_features(WordNet(wordnet), texts)
     of_file = np.array([[0, 0], [1, 0], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0]])
     expected = np.hstack([
-        centred_units(of_wordnet, of_wordnet.any(axis=1)),
-        0.5 * centred_units(of_file, of_file.any(axis=1)),
+        centered_units(of_wordnet, of_wordnet.any(axis=1)),
+        0.5 * centered_units(of_file, of_file.any(axis=1)),
     ])  # fmt: skip
     expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
     np.testing.assert_allclose(features(joined, texts), expected, atol=1e-6)

@@ -94,8 +94,8 @@ def test_an_unknown_source_lists_the_known_ones():
     known = ", ".join(SOURCES)
     assert {"folder", "glyphs"} <= set(SOURCES)
     assert str(caught.value) == (
-        f"expected a data set among {known}, got 'imagenets'. Set DATA=... (or --data.source) to "
-        "one of them."
+        f"expected a data set among {known}, got 'imagenets'. Set DATA=... (or --data.source, "
+        "--source) to one of them."
     )
 
 
@@ -103,8 +103,9 @@ def test_a_folder_source_needs_its_root():
     with pytest.raises(InputError) as caught:
         load_source("folder")
     assert str(caught.value) == (
-        "DATA=folder needs the folder of your own images, got none. Add ROOT=path/to/folder. It "
-        "holds annotations.csv (image, split, attribute, value) and the images named there."
+        "DATA=folder needs the folder of your own images, got none. Add ROOT=path/to/folder (or "
+        "--data.root, --root). It holds annotations.csv (image, split, attribute, value) and the "
+        "images named there."
     )
 
 

@@ -69,7 +69,7 @@ def found():
             Proposal(("grey", "greyish"), (40, 6), "gray", 0.91),
             Proposal(("striped", "closed"), (30, 14), "", 0.96, kind="meaning"),
         ),
-        settings={"min_margin": 0.1, "seed": 0},
+        settings={"likeness": {"min_margin": 0.1}, "seed": 0},
         versions={"numpy": "2.0"},
     )
 

@@ -31,19 +31,20 @@ def explain(dictionary: Dictionary, word: str) -> list[str]:
         )
     ]
     if not lines and (loose := lookup.unassigned(word)):
-        lines = [*_loose(loose), *_proposals(dictionary, (word_key(loose.text),))]
+        lines = [*_loose(dictionary, loose), *_proposals(dictionary, (word_key(loose.text),))]
     if not lines:
         near = ", ".join(lookup.near(word)) or "none"
         raise InputError(
             f"expected a word of the {dictionary.source} dictionary, got {word!r}. Near spellings: "
-            f"{near}. A rarer word is left out by the build's min_count."
+            f"{near}.{_RARE if dictionary.read_from == 'captions' else ''}"
         )
     return lines
 
 
 def _value(dictionary: Dictionary, attribute: Attribute, value: Value) -> Iterator[str]:
     denied = f", denied {_times(value.denied)}" if value.denied else ""
-    yield f"{value.text!r} is a value of {attribute.name}, shown {_times(value.count)}{denied}"
+    seen = f"{_SEEN[dictionary.read_from]} {_times(value.count)}"
+    yield f"{value.text!r} is a value of {attribute.name}, {seen}{denied}"
     yield f"  why: {_evidence(dictionary, attribute, value)}"
     if value.forms:
         forms = {form: value.forms[form] for form in value.spellings}
@@ -63,6 +64,8 @@ def _value(dictionary: Dictionary, attribute: Attribute, value: Value) -> Iterat
         yield f"  example: {text}"
 
 
+_SEEN = {"captions": "said", "annotations": "shown", "list": "listed"}
+_RARE = " A rarer word is left out by the build's min_count."
 _STATUS = {
     "given": "given by the data set",
     "auto": "found by the build, no person has looked at it",
@@ -93,8 +96,8 @@ def _group(attribute: Attribute, value: Value) -> str:
     return f"{label} ({value.group}): {', '.join(members[:8])}{more}"
 
 
-def _loose(loose: Unassigned) -> Iterator[str]:
-    yield f"{loose.text!r} is no value, shown {_times(loose.count)}"
+def _loose(dictionary: Dictionary, loose: Unassigned) -> Iterator[str]:
+    yield f"{loose.text!r} is no value, {_SEEN[dictionary.read_from]} {_times(loose.count)}"
     near = (
         f"; nearest is {loose.nearest} (score {loose.score:.2f}, lead {loose.margin:.2f})"
         if loose.nearest and loose.reason != DROPPED

@@ -19,6 +19,7 @@ from datamodules.files import sha256_json
 
 if TYPE_CHECKING:
     from datamodules.annotations import Annotations
+    from datamodules.dictionary.words.vocabulary import Vocabulary
     from datamodules.sources import Source
 
 _SPLIT = "train"
@@ -83,6 +84,42 @@ def stated_attributes(source: Source, *, min_count: int = 1) -> tuple[Attribute,
         attribute
         for name in source.annotations.attributes
         if name and (attribute := _attribute(source, name, min_count)).values
+    )
+
+
+def listed_attributes(vocabulary: Vocabulary) -> tuple[Attribute, ...]:
+    """The attributes whose types a list of words states itself, by falling count.
+
+    Whether values exclude each other is not known: a list has no images.
+    """
+    values: dict[str, list[Value]] = {}
+    for entry, name in enumerate(vocabulary.types):
+        if name and vocabulary.counts_W[entry]:
+            text = vocabulary.texts[entry]
+            values.setdefault(name, []).append(
+                Value(
+                    id=word_id(text), text=text, count=int(vocabulary.counts_W[entry]),
+                    denied=int(vocabulary.denied_W[entry]), forms=vocabulary.forms[entry],
+                    denials=vocabulary.denials[entry], objects=vocabulary.objects[entry],
+                    score=1.0, margin=1.0, evidence="given", status="given",
+                )
+            )  # fmt: skip
+    total = {name: sum(value.count for value in each) for name, each in values.items()}
+    return tuple(
+        Attribute(name=name, values=tuple(values[name]), exclusive=None, overlap=None)
+        for name in sorted(values, key=lambda name: (-total[name], name))
+    )
+
+
+def listed(name: str, attributes: tuple[Attribute, ...], data_hash: str) -> Dictionary:
+    """The dictionary of a list that states the type of every word."""
+    return Dictionary(
+        source=name,
+        data_hash=data_hash,
+        attributes=attributes,
+        read_from="list",
+        types=tuple(AnchorType(each.name, ()) for each in attributes),
+        settings={"mode": "given"},
     )
 
 

@@ -62,7 +62,7 @@ class Lookup:
         return [hit for each, hit in hits.items() if name in ("", each)]
 
     def within(self, attribute: str, keys: Iterable[str]) -> list[Hit]:
-        """The values of one attribute that have one of some normalised spellings."""
+        """The values of one attribute that have one of some normalized spellings."""
         hits = (hit for key in keys for hit in self._values.get(key, ()))
         return [hit for hit in hits if hit[0].name == attribute]
 
@@ -75,17 +75,17 @@ class Lookup:
         return text if len(self.find(text)) == 1 else f"{attribute}/{text}"
 
     def near(self, word: str) -> list[str]:
-        """Up to three known words that are spelt much like this one."""
+        """Up to three known words that are spelled much like this one."""
         words = [*self._values, *self._loose]
         return get_close_matches(word_key(self.parts(word)[1]), words, cutoff=0.7)
 
     def near_attributes(self, name: str) -> list[str]:
-        """Up to three attributes whose names are spelt much like this one."""
+        """Up to three attributes whose names are spelled much like this one."""
         return [self._names[key] for key in get_close_matches(word_key(name), self._names)]
 
 
 def attribute_names(dictionary: Dictionary) -> dict[str, str]:
-    """The attributes and kinds of a dictionary by their normalised names."""
+    """The attributes and kinds of a dictionary by their normalized names."""
     names: dict[str, str] = {}
     for name in [each.name for each in dictionary.attributes] + [
         each.name for each in dictionary.types
@@ -95,7 +95,7 @@ def attribute_names(dictionary: Dictionary) -> dict[str, str]:
 
 
 def spellings(value: Value) -> tuple[str, ...]:
-    """The normalised spellings of a value, each once."""
+    """The normalized spellings of a value, each once."""
     return tuple(dict.fromkeys(word_key(form) for form in (value.text, *value.forms)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Mode = Literal["anchored", "hdbscan", "given"]
+ReadFrom = Literal["captions", "annotations", "list"]
 Status = Literal["given", "auto", "reviewed"]
 
 
@@ -15,9 +16,9 @@ class Value:
     """One value of an attribute, such as "red".
 
     Attributes:
-        id: stable over rebuilds; it depends on the normalised word alone.
+        id: stable over rebuilds; it depends on the normalized word alone.
         text: the word as the source writes it most often.
-        count: how often it is shown: mentions in annotations, or captions that speak of it.
+        count: mentions in annotations or a list, or captions that speak of it.
         denied: how often it is said not to be there.
         forms: every spelling found, with its count.
         denials: spellings that deny it, such as "not red", with their counts.
@@ -65,8 +66,8 @@ class Group:
     Attributes:
         id: "color/blue": the attribute and the medoid's word.
         label: display name.
-        medoid: id of the value nearest to the centre, weighted by the logarithm of the counts.
-        cohesion: mean cosine of the members with the centre.
+        medoid: id of the value nearest to the center, weighted by the logarithm of the counts.
+        cohesion: mean cosine of the members with the center.
         aliases: ids that earlier builds gave it.
     """
 
@@ -83,10 +84,11 @@ class Merit:
 
     Attributes:
         score: 0 to 1, the geometric mean of what is below where it is known.
-        coverage: share of the source's images (captions, mentions) that speak of the attribute.
+        coverage: share of the images whose captions speak of the attribute; of annotations and
+            lists, the share of the mentions.
         purity: share of its mentions whose type is sure: given, reviewed, seed, rule, or a margin
             of the build's threshold twice over.
-        images_per_value: median count of its values.
+        median_count: median of its values' counts.
         separability: silhouette of the values' text features under a backbone, -1 to 1; None if
             none was at hand.
         reasons: sentences for a person.
@@ -95,7 +97,7 @@ class Merit:
     score: float
     coverage: float
     purity: float
-    images_per_value: float
+    median_count: float
     separability: float | None = None
     reasons: tuple[str, ...] = ()
 
@@ -107,10 +109,12 @@ class Attribute:
     Attributes:
         name: display name; use `datamodules.names.safe_name` for paths.
         values: the values.
-        exclusive: True when one image never shows two of the values.
+        exclusive: True when one image never shows two of the values; None where nobody has said so
+            and there are no images, as with a list of words.
         selected: whether an adapter is trained for it.
         overlap: how often two values share an image, over the rate expected of independent words;
-            where the source states the values, the share of its images that show two.
+            where the source states the values, the share of its images that show two. None where
+            there are no images.
         templates: prompts with a place for the value; none leaves the choice to the examples.
         groups: groups of near values, by falling count.
         merit: what speaks for selecting it; None in a dictionary made by hand.
@@ -118,9 +122,9 @@ class Attribute:
 
     name: str
     values: tuple[Value, ...]
-    exclusive: bool = False
+    exclusive: bool | None = False
     selected: bool = True
-    overlap: float = 0.0
+    overlap: float | None = 0.0
     templates: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
     merit: Merit | None = None

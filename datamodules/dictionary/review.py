@@ -1,7 +1,8 @@
 """The review sheet: what a person should look at first, as a table for a spreadsheet.
 
-Rows come by count x (1 - margin): frequent words whose attribute is in doubt. The last column is
-empty and takes the decisions, which `read_review` turns into edits:
+Rows come by count x doubt: frequent words whose attribute is in doubt. Doubt is 1 - margin, from 0
+to 1, and half of it where a rule of spelling gave the attribute: a rule is trusted, even against
+the scores. The last column is empty and takes the decisions, which `read_review` turns into edits:
 
     (empty)     not decided
     ok          right as it is (an unassigned word: right that it is no value)
@@ -34,7 +35,7 @@ COLUMNS = (
     "word", "count", "attribute", "second", "score", "margin", "evidence", "group", "objects",
     "examples", "decision",
 )  # fmt: skip
-_SILENT = "says nothing about the image"  # no type was asked, so none is in doubt
+_SURE = ("seed", "says nothing about the image")  # where no type was asked, none is in doubt
 
 
 def write_review(
@@ -45,19 +46,22 @@ def write_review(
     Args:
         dictionary: the dictionary.
         path: the file.
-        limit: most rows; None takes all.
+        limit: most rows, 1 or more; None takes all.
         replace: whether a sheet that is there may be overwritten, decisions and all.
 
     Returns:
         The number of rows.
 
     Raises:
-        InputError: if a file is there and `replace` is False, or it cannot be written.
+        InputError: if `limit` is below 1, a file is there and `replace` is False, or it cannot be
+            written.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit: expected 1 row or more, got {limit}. Leave it out for all.")
     if path.exists() and not replace:
         raise InputError(
             f"expected a new file for the review, {path} is there already. Choose another name, or "
-            "say that it may be replaced; decisions in it would be lost."
+            "add --replace; decisions in it would be lost."
         )
     rows = review_rows(dictionary)[:limit]
     stream = io.StringIO()
@@ -68,20 +72,20 @@ def write_review(
 
 
 def review_rows(dictionary: Dictionary) -> list[dict[str, object]]:
-    """The rows of the sheet without their decisions, most urgent first.
+    """The rows of the sheet without their decisions, by falling count x doubt.
 
     What the data set states, a person has reviewed or an edit has dropped is left out.
     """
     lookup = Lookup(dictionary)
     rows = [
-        (_urgency(value.count, 1 if value.evidence == "seed" else value.margin), value.count, row)
+        (value.count * _doubt(value.margin, value.evidence), value.count, row)
         for attribute in dictionary.attributes
         for value in attribute.values
         if value.status == "auto"
         for row in [_value_row(attribute, value, lookup)]
     ]
     rows += [
-        (_urgency(loose.count, 1 if loose.reason == _SILENT else loose.margin), loose.count, row)
+        (loose.count * _doubt(loose.margin, loose.reason), loose.count, row)
         for loose in dictionary.unassigned
         if loose.reason != DROPPED
         for row in [_loose_row(loose)]
@@ -89,8 +93,12 @@ def review_rows(dictionary: Dictionary) -> list[dict[str, object]]:
     return [row for *_, row in sorted(rows, key=lambda item: (-item[0], -item[1], item[2]["word"]))]
 
 
-def _urgency(count: int, margin: float) -> float:
-    return count * (1 - min(max(margin, 0.0), 1.0))
+def _doubt(margin: float, evidence: str) -> float:
+    """How unsure the attribute is, from 0 to 1; the margin of a rule may be below 0."""
+    if evidence in _SURE:
+        return 0.0
+    doubt = 1 - min(max(margin, 0.0), 1.0)
+    return doubt / 2 if evidence.startswith("rule:") else doubt
 
 
 def _value_row(attribute: Attribute, value: Value, lookup: Lookup) -> dict[str, object]:

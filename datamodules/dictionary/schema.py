@@ -14,12 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.dictionary.decode import decode, encode
-from datamodules.dictionary.records import AnchorType, Attribute, Proposal, Unassigned, Value
+from datamodules.dictionary.records import (
+    AnchorType,
+    Attribute,
+    Proposal,
+    ReadFrom,
+    Unassigned,
+    Value,
+)
 from datamodules.errors import InputError
 from datamodules.files import json_lines, read_json, write_text
 from datamodules.normalize import normalize
 
-SCHEMA = "aspectra.dictionary/3"
+SCHEMA = "aspectra.dictionary/4"
 _DEPTH = 4  # dictionary, attributes, one attribute, its values: what is inside has one line
 
 
@@ -31,6 +38,8 @@ class Dictionary:
         source: name of the data source.
         data_hash: hash of the captions or annotations it was built from.
         attributes: the attributes, in the order of `types`.
+        read_from: where its words come from, so what its counts are of: captions that speak of a
+            word, mentions in annotations, or those in a list.
         types: the kinds of attribute that were looked for.
         unassigned: words that are not values.
         proposals: merges for a person to judge.
@@ -39,7 +48,7 @@ class Dictionary:
         embedder: name of what gave the word vectors; "" if none was asked.
         embedder_hash: SHA-256 of what decides them.
         edits_hash: SHA-256 of the edits applied; "" if there were none.
-        settings: the builder's thresholds, seed and mode.
+        settings: the builder's mode and seed, and those of its numbers that were used.
         versions: versions of the libraries that built it.
         scores: self-checks of both modes; no reference taxonomy is used.
         schema: version of the file format.
@@ -48,6 +57,7 @@ class Dictionary:
     source: str
     data_hash: str
     attributes: tuple[Attribute, ...]
+    read_from: ReadFrom = "annotations"
     types: tuple[AnchorType, ...] = ()
     unassigned: tuple[Unassigned, ...] = ()
     proposals: tuple[Proposal, ...] = ()
@@ -74,11 +84,12 @@ class Dictionary:
                 fields, or belongs to another source. The message says how to rebuild it.
         """
         path = Path(path)
-        rebuild = f"Build it: make dictionary DATA={source or path.stem}."
+        command = f"python -m datamodules dictionary build --out {path}"
+        any_source = f"{command}, with --source NAME or --list FILE"
+        rebuild = f"Build it: {f'make dictionary DATA={source}' if source else any_source}."
         if not path.is_file():
-            raise InputError(
-                f"expected the dictionary of {source or path.stem} at {path}, found none. {rebuild}"
-            )
+            what = f"the dictionary of {source}" if source else "a dictionary"
+            raise InputError(f"expected {what} at {path}, found none. {rebuild}")
         try:
             raw = read_json(path)
         except InputError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.dictionary.records import Mode
+from datamodules.dictionary.embed.trained import SkipGram
+from datamodules.dictionary.records import Mode, ReadFrom
+from datamodules.dictionary.yaml_file import read_yaml
 from datamodules.errors import InputError
 from datamodules.normalize import normalize
 
@@ -51,18 +53,13 @@ def load_types(path: Path | None = None, *, seeds: bool = True) -> tuple[TypeSpe
         seeds: False leaves all seed words out, so that names alone stand for the kinds.
 
     Raises:
-        InputError: if the file is missing or is not YAML, or a kind has neither names nor seeds, or
-            two kinds share a word, or a field is unknown or of another form.
+        InputError: if the file cannot be read or is not YAML, or a kind has neither names nor
+            seeds, or two kinds share a word, or a field is unknown or of another form.
     """
     import yaml
 
     path = path or DEFAULT_TYPES
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"--types: expected a YAML file at {path}, found none.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--types: expected YAML in {path}, got: {error}.") from None
+    raw = read_yaml(path, "types", yaml.safe_load)
     if not isinstance(raw, dict) or not raw:
         raise InputError(
             f"--types: expected `name: {{seeds: [word, ...]}}` lines in {path}, got {raw!r}."
@@ -134,16 +131,11 @@ def _refuse_shared_words(types: tuple[TypeSpec, ...], path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Thresholds of the builder, all in plain units.
+class CaptionSettings:
+    """How words of captions are found and typed.
 
     Args:
-        mode: how words are typed: by seed words with HDBSCAN for the rest, or by HDBSCAN alone.
-        groups: how the values of an attribute are grouped: HDBSCAN leaves noise, average linkage
-            gives every value a group.
-        group_distance: linkage merges groups up to this mean cosine distance, 0 to 2.
-        min_count: smallest number of captions that mention a word.
-        max_words: the most frequent words kept for clustering.
+        max_words: the most frequent words kept.
         min_lift: how many times more often than by chance a word must come back in another caption
             of the same image before it counts as saying something about the image. Scene words
             ("picture", "object") stay near 1, a value held by a share p of the images comes near 1
@@ -151,35 +143,108 @@ class Settings:
         nearest: how many nearest seed words are averaged into a word's score.
         min_score: smallest score, a cosine from -1 to 1, that gives a word a type.
         min_margin: smallest lead of the best type over the second.
-        exclusive_overlap: an attribute is exclusive when its values share an image at most this
-            many times as often as independent words would.
-        vector_size: width of the word vectors.
-        window: words of context on either side; small, because neighbours tell a word's slot.
-        epochs: fewest passes over the captions.
-        updates: words read in training, at least: few captions get more passes, up to 100.
-        pca: principal components kept before HDBSCAN.
-        min_cluster_size: smallest HDBSCAN cluster, in words.
+        word2vec: the word vectors, where no other embedder is asked.
     """
 
-    mode: Mode = "anchored"
-    groups: Literal["hdbscan", "linkage"] = "hdbscan"
-    group_distance: float = 0.6
-    types: tuple[TypeSpec, ...] = field(default_factory=load_types)
-    min_count: int = 5
     max_words: int = 4000
     min_lift: float = 1.3
     nearest: int = 3
     min_score: float = 0.35
     min_margin: float = 0.1
-    exclusive_overlap: float = 0.02
-    vector_size: int = 48
-    window: int = 2
-    epochs: int = 5
-    updates: int = 1_000_000
+    word2vec: SkipGram = field(default_factory=SkipGram)
+
+
+@dataclass(frozen=True)
+class LikenessSettings:
+    """How words of annotations and lists are typed.
+
+    Args:
+        min_score: smallest score that gives a type: about 1 is like a seed, 0 like no seed.
+        min_margin: smallest lead of the best type over the second.
+        ridge: strength of the penalty of the regression, above 0.
+        neighbors: how many nearest words a word's score is smoothed over.
+        smoothing: share of the neighbors in a word's score, 0..1.
+        adopted: words that a type without seeds takes as seeds, in each of two rounds.
+        head: words that may be neighbors: the first, so the most frequent.
+        rules: names of the rules of spelling to ask; None asks all.
+    """
+
+    min_score: float = 0.25
+    min_margin: float = 0.1
+    ridge: float = 0.5
+    neighbors: int = 8
+    smoothing: float = 0.5
+    adopted: int = 10
+    head: int = 2000
+    rules: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class GroupingSettings:
+    """How words are clustered, and the values of an attribute grouped.
+
+    Args:
+        groups: how the values of an attribute are grouped: HDBSCAN leaves noise, average linkage
+            gives every value a group.
+        distance: linkage merges groups up to this mean cosine distance, 0 to 2.
+        pca: principal components kept before HDBSCAN.
+        min_cluster_size: smallest HDBSCAN cluster, in words.
+    """
+
+    groups: Literal["hdbscan", "linkage"] = "hdbscan"
+    distance: float = 0.6
     pca: int = 10
     min_cluster_size: int = 3
 
-    def thresholds(self) -> dict[str, Any]:
-        """Every setting except the types, which the dictionary lists on their own."""
-        known = asdict(self)
-        return {entry.name: known[entry.name] for entry in fields(self) if entry.name != "types"}
+
+@dataclass(frozen=True)
+class Settings:
+    """What the builder may be told, all in plain units.
+
+    Args:
+        mode: how words are typed: by seed words with HDBSCAN for the rest, or by HDBSCAN alone.
+        types: the kinds of attribute.
+        min_count: captions that must mention a word for it to be read; of annotations and lists
+            every word is read, and those with as many mentions are clustered.
+        exclusive_overlap: an attribute is exclusive when its values share an image at most this
+            many times as often as independent words would.
+        captions: what is asked of captions alone.
+        likeness: what is asked of annotations and lists alone.
+        grouping: clusters and groups.
+    """
+
+    mode: Mode = "anchored"
+    types: tuple[TypeSpec, ...] = field(default_factory=load_types)
+    min_count: int = 5
+    exclusive_overlap: float = 0.02
+    captions: CaptionSettings = field(default_factory=CaptionSettings)
+    likeness: LikenessSettings = field(default_factory=LikenessSettings)
+    grouping: GroupingSettings = field(default_factory=GroupingSettings)
+
+    def typing(self, read_from: ReadFrom) -> CaptionSettings | LikenessSettings:
+        """How words are typed that are read from there."""
+        return self.captions if read_from == "captions" else self.likeness
+
+    def used(self, read_from: ReadFrom, *, trained: bool) -> dict[str, Any]:
+        """What decides a dictionary, as it stands in its file; its types are listed there anyway.
+
+        Args:
+            read_from: where its words come from; what is asked of others is left out.
+            trained: whether word2vec is trained as told here.
+        """
+        grouping = asdict(self.grouping)
+        if self.grouping.groups != "linkage":
+            del grouping["distance"]
+        found: dict[str, Any] = {"mode": self.mode, "min_count": self.min_count}
+        found["grouping"] = grouping
+        if read_from != "list":
+            found["exclusive_overlap"] = self.exclusive_overlap
+        if read_from == "captions":
+            found["captions"] = asdict(self.captions)
+            if not trained:
+                del found["captions"]["word2vec"]
+        else:
+            rules = self.likeness.rules
+            chosen = "all" if rules is None else list(rules)
+            found["likeness"] = {**asdict(self.likeness), "rules": chosen}
+        return found

@@ -6,5 +6,5 @@ import hashlib
 
 
 def word_id(word: str) -> str:
-    """A name that depends on the normalised spelling of a word alone."""
+    """A name that depends on the normalized spelling of a word alone."""
     return "v_" + hashlib.sha256(word.encode(errors="surrogatepass")).hexdigest()[:8]

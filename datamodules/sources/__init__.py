@@ -45,8 +45,8 @@ def load_source(name: str, root: Path | None = None) -> Source:
     about = about_source(name)
     if root is None and name != "glyphs":
         raise InputError(
-            f"DATA={name} needs the folder of {about.title}, got none. Add ROOT=path/to/folder. "
-            f"{about.get}"
+            f"DATA={name} needs the folder of {about.title}, got none. Add ROOT=path/to/folder (or "
+            f"--data.root, --root). {about.get}"
         )
     module = import_module(SOURCES[name])
     if root is None:
@@ -63,6 +63,6 @@ def about_source(name: str) -> About:
     if name not in SOURCES:
         raise InputError(
             f"expected a data set among {', '.join(SOURCES)}, got {name!r}. Set DATA=... (or "
-            "--data.source) to one of them."
+            "--data.source, --source) to one of them."
         )
     return cast("About", import_module(SOURCES[name]).ABOUT)

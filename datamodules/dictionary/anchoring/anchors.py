@@ -1,16 +1,10 @@
-"""Words -> types by their likeness to seed words, with the right to abstain.
+"""Words -> types by their nearest seed words, with the right to abstain.
 
-Two ways to score a word w for a type t, both from products of unit rows:
-
-    nearest   mean of the k largest cosines of w with the seeds of t, never with itself
-    ridge     k(w, seeds) (K + r I)^-1 (Y - mean Y): regression on "is of type t" over all seeds, so
-              that what seeds of several types share counts for none of them
-
+    score(w, t) = mean of the k largest cosines of w with the seeds of t, never with itself
     margin(w) = best score - second best
 
-Negatives of a type are words that look like it and are not of it. Under "ridge" they are regressed
-to -1. Under "nearest" a word whose nearest negative of t is nearer than its nearest seed of t is
-barred from t: its score is -1, the least a cosine can be.
+Negatives of a type are words that look like it and are not of it. A word whose nearest negative of
+t is nearer than its nearest seed of t is barred from t: its score is -1, the least a cosine can be.
 
 Shape letters: C candidate words, T types, S seeds of all types, D features.
 """
@@ -26,8 +20,6 @@ from numpy.typing import NDArray
 from datamodules.dictionary.words.evidence import Array
 
 Rows = Sequence[Sequence[int]]
-_BLOCK = 1024  # rows of a product held at once
-_STEPS = 20  # of smoothing: the error left is below `share` ** 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Typed:
         score_C: its score for that type.
         margin_C: lead over the second type, below 0 where other evidence overrules the scores; the
             score itself when there is only one type.
-        evidence_C: "given", "rule:<name>", "seed", "anchor", or "" for unassigned.
+        evidence_C: "rule:<name>", "seed", "anchor", or "" for unassigned.
         second_C: index of the second type; -1 when there is only one.
         near_C: every type whose score reaches the threshold, but for those that the word's own
             type leads for sure, by twice the margin; best first.
@@ -156,81 +148,6 @@ def barred(features_CD: Array, seeds_T: Rows, negatives_T: Rows) -> NDArray[np.b
             barred_CT[seeds, number] = False  # rows of two words may be the same
             barred_CT[negatives, number] = True
     return barred_CT
-
-
-def ridge_scores(
-    features_CD: Array, seeds_T: Rows, *, ridge: float, negatives_T: Rows | None = None
-) -> Array:
-    """Regression of "is of this type" on the seeds, (C, T): near 1 like a seed, near 0 unlike all.
-
-    Args:
-        features_CD: unit rows; a row of zeros scores 0.
-        seeds_T: for each type, the rows of its seed words; one type needs one.
-        ridge: strength of the penalty, above 0, in units of a squared unit row.
-        negatives_T: for each type, rows of words that are not of it though they look like it.
-    """
-    pairs = [(row, t, 1.0) for t, rows in enumerate(seeds_T) for row in rows]
-    pairs += [(row, t, -1.0) for t, rows in enumerate(negatives_T or ()) for row in rows]
-    place = {row: number for number, row in enumerate(dict.fromkeys(row for row, _, _ in pairs))}
-    target_ST = np.zeros((len(place), len(seeds_T)))
-    for row, number, value in pairs:
-        target_ST[place[row], number] = value
-    if len(seeds_T) > 1:
-        target_ST -= target_ST.mean(axis=0)
-    seeds_SD = features_CD[list(place)]
-    gram_SS = seeds_SD @ seeds_SD.T + ridge * np.eye(len(place))
-    scores_CT: Array = features_CD @ (seeds_SD.T @ np.linalg.solve(gram_SS, target_ST))
-    return scores_CT
-
-
-def smoothed(
-    scores_CT: Array, features_CD: Array, *, neighbors: int, share: float, head: int
-) -> Array:
-    """Scores in which those of a word's nearest words take part, and of theirs, and so on, (C, T).
-
-        smooth = (1 - share) score + share * weighted mean over neighbors of smooth
-
-    with the squared cosine as weight. A word without a positive cosine keeps its own.
-
-    Args:
-        scores_CT: score of each word for each type.
-        features_CD: unit rows.
-        neighbors: how many.
-        share: of the neighbors, 0..1.
-        head: neighbors are looked for among this many first words; the time grows with it.
-    """
-    near_CN, weight_CN = _neighbors(features_CD, min(neighbors, len(features_CD) - 1), head)
-    total_C = weight_CN.sum(axis=1)
-    alone_C = total_C <= 0
-    weight_CN /= np.where(alone_C, 1.0, total_C)[:, None]
-    result_CT = scores_CT
-    for _ in range(_STEPS):
-        around_CT = np.einsum("cn,cnt->ct", weight_CN, result_CT[near_CN])
-        result_CT = (1 - share) * scores_CT + share * around_CT
-        result_CT[alone_C] = scores_CT[alone_C]
-    return result_CT
-
-
-def _neighbors(features_CD: Array, count: int, head: int) -> tuple[NDArray[np.int64], Array]:
-    """Each word's nearest others among the first `head`, and their squared positive cosines."""
-    count = max(min(count, head - 1), 0)
-    near_CN = np.zeros((len(features_CD), count), dtype=np.int64)
-    weight_CN = np.zeros((len(features_CD), count))
-    if not count:
-        return near_CN, weight_CN
-    # Half the bits: which words are near does not hang on the last digits, but the time does.
-    features_CD = features_CD.astype(np.float32)
-    head_DH = features_CD[:head].T
-    for start in range(0, len(features_CD), _BLOCK):
-        cosine_BH = features_CD[start : start + _BLOCK] @ head_DH
-        rows = np.arange(len(cosine_BH))
-        own = rows + start < cosine_BH.shape[1]
-        cosine_BH[rows[own], rows[own] + start] = -np.inf
-        near_BN = np.argpartition(-cosine_BH, count - 1, axis=1)[:, :count]
-        near_CN[start : start + _BLOCK] = near_BN
-        near_cosine_BN = np.take_along_axis(cosine_BH, near_BN, axis=1)
-        weight_CN[start : start + _BLOCK] = np.maximum(near_cosine_BN, 0.0) ** 2
-    return near_CN, weight_CN
 
 
 def leave_one_out(features_CD: Array, seeds_T: Rows, *, nearest: int) -> float | None:

@@ -1,6 +1,6 @@
 """Phrases with their rows -> types.
 
-    given by the data set  >  a seed word or name of a type  >  a lexical rule  >  likeness to seeds
+    a seed word or name of a type  >  a lexical rule  >  likeness to seeds
 
 The first of these that speaks decides.
 Likeness is ridge regression on the seeds, then smoothed over each word's nearest words. Where types
@@ -12,40 +12,18 @@ Shape letters: W texts, D features, T types.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.dictionary.anchoring.anchors import Typed, decide, ridge_scores, smoothed
+from datamodules.dictionary.anchoring.anchors import Typed, decide
+from datamodules.dictionary.anchoring.regression import held_out_ridge_scores, ridge_scores
 from datamodules.dictionary.anchoring.rules import Lexicon, rule_type
-from datamodules.dictionary.settings import TypeSpec
+from datamodules.dictionary.anchoring.smoothing import neighbors_of, smoothed
+from datamodules.dictionary.settings import LikenessSettings, TypeSpec
 from datamodules.dictionary.words.evidence import Array
 from datamodules.errors import InputError
 
 _ADOPTIONS = 2  # rounds in which types without seeds take words as seeds
-
-
-@dataclass(frozen=True)
-class TypingSettings:
-    """How likeness to seeds becomes a type.
-
-    Args:
-        min_score: smallest score that gives a type: about 1 is like a seed, 0 like no seed.
-        min_margin: smallest lead of the best type over the second.
-        ridge: strength of the penalty of the regression, above 0.
-        neighbors: how many nearest words a word's score is smoothed over.
-        smoothing: share of the neighbors in a word's score, 0..1.
-        adopted: words that a type without seeds takes as seeds, in each of two rounds.
-        head: words that may be neighbors: the first, so the most frequent.
-    """
-
-    min_score: float = 0.25
-    min_margin: float = 0.1
-    ridge: float = 0.5
-    neighbors: int = 8
-    smoothing: float = 0.5
-    adopted: int = 10
-    head: int = 2000
 
 
 def anchor_words(types: Sequence[TypeSpec]) -> tuple[str, ...]:
@@ -58,9 +36,7 @@ def type_phrases(
     features_WD: Array,
     types: Sequence[TypeSpec],
     *,
-    given: Mapping[str, str] | None = None,
-    rules: Collection[str] | None = None,
-    settings: TypingSettings | None = None,
+    settings: LikenessSettings | None = None,
 ) -> Typed:
     """Give each phrase a type, or none.
 
@@ -69,75 +45,99 @@ def type_phrases(
             them: words of the types that are missing here cannot help.
         features_WD: unit rows, such as `embed.features` makes; rows of zeros are unknown texts.
         types: the kinds of attribute.
-        given: text -> name of the type that the data set states.
-        rules: names of the lexical rules to ask; None asks all.
         settings: None takes the defaults.
 
     Returns:
         The outcome, with the position in `types` as label.
 
     Raises:
-        InputError: if a type is given that is not among `types`, a rule is unknown, or no word of
-            any type is among the texts.
+        InputError: if a rule is unknown, or no word of any type is among the texts.
     """
-    settings = settings or TypingSettings()
-    position = {text: row for row, text in enumerate(texts)}
-    seeds_T = [_rows(each.anchors, position) for each in types]
-    negatives_T = [_rows(each.negatives, position) for each in types]
-    settled = _settled(texts, types, given or {}, rules)
+    settings = settings or LikenessSettings()
+    seeds_T, negatives_T = _anchor_rows(texts, types)
+    settled = _settled(texts, types, settings.rules)
     if not any(seeds_T):
         raise InputError(
             f"expected a seed word of {', '.join(each.name for each in types)} among "
             f"{len(texts)} texts, got none. Embed `anchor_words` beside the vocabulary."
         )
-    scores_WT = _scores(features_WD, seeds_T, negatives_T, settings)
+    around = neighbors_of(features_WD, count=settings.neighbors, head=settings.head)
+
+    def scores(rows_T: Sequence[Sequence[int]]) -> Array:
+        plain_WT = ridge_scores(features_WD, rows_T, ridge=settings.ridge, negatives_T=negatives_T)
+        return smoothed(plain_WT, around, share=settings.smoothing)
+
+    scores_WT = scores(seeds_T)
     if nameless := [number for number, each in enumerate(types) if not each.seeds]:
         for round_ in range(_ADOPTIONS):
             count = (round_ + 1) * settings.adopted
             more_T = _adopted(scores_WT, settled, seeds_T, count)
-            wider_T = [
-                [*seeds, *more_T[number]] if number in nameless else list(seeds)
-                for number, seeds in enumerate(seeds_T)
-            ]
-            scores_WT = _scores(features_WD, wider_T, negatives_T, settings)
+            scores_WT = scores(
+                [
+                    [*seeds, *more_T[number]] if number in nameless else list(seeds)
+                    for number, seeds in enumerate(seeds_T)
+                ]
+            )
     return decide(scores_WT, settled, min_score=settings.min_score, min_margin=settings.min_margin)
 
 
-def _scores(
+def seed_accuracy(
+    texts: Sequence[str],
     features_WD: Array,
-    seeds_T: Sequence[Sequence[int]],
-    negatives_T: Sequence[Sequence[int]],
-    settings: TypingSettings,
-) -> Array:
-    scores_WT = ridge_scores(features_WD, seeds_T, ridge=settings.ridge, negatives_T=negatives_T)
-    return smoothed(
-        scores_WT,
-        features_WD,
-        neighbors=settings.neighbors,
-        share=settings.smoothing,
-        head=settings.head,
+    types: Sequence[TypeSpec],
+    *,
+    settings: LikenessSettings | None = None,
+) -> float | None:
+    """Share of seed words that regression on all other anchor words gives their type, 0 to 1.
+
+    It is of the regression alone: smoothing and rules could only let a seed speak for itself. A
+    type with one anchor word is not asked; it has none left.
+
+    Args:
+        texts: as in `type_phrases`.
+        features_WD: their unit rows.
+        types: the kinds of attribute.
+        settings: None takes the defaults.
+
+    Returns:
+        The share; None if no seed word is among the texts whose type has another anchor word.
+    """
+    settings = settings or LikenessSettings()
+    seeds_T, negatives_T = _anchor_rows(texts, types)
+    rows, scores_ST = held_out_ridge_scores(
+        features_WD, seeds_T, ridge=settings.ridge, negatives_T=negatives_T
+    )
+    best = dict(zip(rows, scores_ST.argmax(axis=1).tolist(), strict=True))
+    right = [
+        best[row] == number
+        for number, each in enumerate(types)
+        for row in seeds_T[number]
+        if texts[row] in each.seeds and len(seeds_T[number]) > 1
+    ]
+    return sum(right) / len(right) if right else None
+
+
+def _anchor_rows(
+    texts: Sequence[str], types: Sequence[TypeSpec]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """The rows of each type's anchor words, and of its negatives, as far as they are there."""
+    position = {text: row for row, text in enumerate(texts)}
+    return (
+        [_rows(each.anchors, position) for each in types],
+        [_rows(each.negatives, position) for each in types],
     )
 
 
 def _settled(
-    texts: Sequence[str],
-    types: Sequence[TypeSpec],
-    given: Mapping[str, str],
-    rules: Collection[str] | None,
+    texts: Sequence[str], types: Sequence[TypeSpec], rules: Collection[str] | None
 ) -> dict[int, tuple[int, str]]:
     """Row -> type and evidence of the texts that need no likeness."""
     number = {each.name: place for place, each in enumerate(types)}
-    if unknown := sorted(set(given.values()) - set(number)):
-        raise InputError(
-            f"expected types among {', '.join(number)}, got {', '.join(unknown)} as given."
-        )
     owner = {word: place for place, each in enumerate(types) for word in each.anchors}
     lexicon = Lexicon.of(types)
     settled: dict[int, tuple[int, str]] = {}
     for row, text in enumerate(texts):
-        if text in given:
-            settled[row] = (number[given[text]], "given")
-        elif text in owner:
+        if text in owner:
             settled[row] = (owner[text], "seed")
         elif found := rule_type(text.split(), lexicon, on=rules):
             settled[row] = (number[found[0]], f"rule:{found[1]}")

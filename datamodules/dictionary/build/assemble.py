@@ -62,25 +62,33 @@ def measured(
     found, coverage = [], {}
     for attribute in attributes:
         rows_V = [front.rows_of(value) for value in attribute.values]
-        ratio, expected = front.together(rows_V)
+        ratio, expected = front.together(rows_V) if front.together else (None, 0.0)
         coverage[attribute.name] = front.coverage(sorted({r for rows in rows_V for r in rows}))
         found.append(
             replace(
                 attribute,
                 exclusive=_exclusive(exclusive.get(attribute.name), ratio, expected, settings),
-                overlap=round(ratio, 4),
+                overlap=None if ratio is None else round(ratio, 4),
             )
         )
     apart = _separability(found, backbone) if backbone is not None else None
-    return judged(found, coverage, min_margin=settings.min_margin, separability=apart)
+    return judged(
+        found,
+        coverage,
+        min_margin=settings.typing(front.read_from).min_margin,
+        read_from=front.read_from,
+        separability=apart,
+    )
 
 
-def _exclusive(stated: bool | None, ratio: float, expected: float, settings: Settings) -> bool:
-    """What a person says of the kind, else what is measured.
+def _exclusive(
+    stated: bool | None, ratio: float | None, expected: float, settings: Settings
+) -> bool | None:
+    """What a person says of the kind, else what is measured; None where nothing can be.
 
     Fewer than 5 expected meetings cannot show that two values never meet.
     """
-    if stated is not None:
+    if stated is not None or ratio is None:
         return stated
     return expected >= 5 and ratio <= settings.exclusive_overlap
 
@@ -150,15 +158,16 @@ def _value(front: Front, typed: Typed, member: int, kinds: Sequence[AnchorType])
 
 def _groups(features_VD: Array, head: Sequence[int], settings: Settings) -> Labels:
     """Groups of values; under HDBSCAN a rare one joins none, under linkage the nearest."""
-    if settings.groups == "linkage":
-        return linkage_labels(features_VD, distance=settings.group_distance, head=len(head))
+    if settings.grouping.groups == "linkage":
+        return linkage_labels(features_VD, distance=settings.grouping.distance, head=len(head))
     labels_V = np.full(len(features_VD), -1, dtype=np.int64)
     labels_V[list(head)] = _clusters(features_VD[list(head)], settings)
     return labels_V
 
 
 def _clusters(features_VD: Array, settings: Settings) -> Labels:
-    return hdbscan_labels(features_VD, pca=settings.pca, min_cluster_size=settings.min_cluster_size)
+    cut = settings.grouping
+    return hdbscan_labels(features_VD, pca=cut.pca, min_cluster_size=cut.min_cluster_size)
 
 
 def _reason(

@@ -1,51 +1,23 @@
 """Words with their evidence -> dictionary: the stages in order.
 
-    front -> types -> HDBSCAN -> attributes -> edits -> coverage, exclusion, merit
-
-Shape letters: C candidate words, T types, A anchor words, D features.
+front -> types -> HDBSCAN -> attributes -> edits -> coverage, exclusion, merit
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from datamodules.dictionary.aliases import carry_aliases
-from datamodules.dictionary.anchoring.anchors import Typed, barred, leave_one_out, type_words
-from datamodules.dictionary.anchoring.phrase_types import TypingSettings, type_phrases
-from datamodules.dictionary.build.adopt import adopt_by_cluster, by_cluster_alone
 from datamodules.dictionary.build.assemble import attributes, measured, unassigned
+from datamodules.dictionary.build.outcome import all_kinds, typed_words
 from datamodules.dictionary.edits import Edits, apply_edits
 from datamodules.dictionary.embed import Embedder
 from datamodules.dictionary.fronts import Front
-from datamodules.dictionary.grouping.clusters import Labels, hdbscan_labels
-from datamodules.dictionary.records import AnchorType, Attribute
+from datamodules.dictionary.records import Attribute
 from datamodules.dictionary.schema import Dictionary
-from datamodules.dictionary.scoring.scores import adjusted_rand, noise_as_singletons
 from datamodules.dictionary.settings import Settings, TypeSpec
-from datamodules.errors import InputError
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What typing gave.
-
-    Attributes:
-        typed: the chosen mode's outcome.
-        kinds: the types that its labels number.
-        pure: HDBSCAN alone, over the head.
-        scores: both modes' self-checks.
-    """
-
-    typed: Typed
-    kinds: list[AnchorType]
-    pure: Labels
-    scores: dict[str, Any]
 
 
 def build(
@@ -58,8 +30,6 @@ def build(
     edits: Edits | None = None,
     before: Dictionary | None = None,
     stated: tuple[Attribute, ...] = (),
-    typing: TypingSettings | None = None,
-    rules: tuple[str, ...] | None = None,
     backbone: Embedder | None = None,
 ) -> Dictionary:
     """Build a dictionary from a source's words.
@@ -72,10 +42,8 @@ def build(
         seed: of the front's word vectors, kept in the dictionary.
         edits: what a person wants changed, applied last.
         before: the dictionary that this one takes the place of: its group ids become aliases.
-        stated: attributes that the source itself states; they come first.
-        typing: thresholds of likeness to anchor words; None takes the defaults.
-        rules: names of the rules of spelling to ask, where words are typed by likeness; None asks
-            all.
+        stated: attributes that the source itself states; they come first, and take the words
+            that are found to be of the same.
         backbone: the text tower by which attributes are told apart, for their merit.
 
     Raises:
@@ -88,7 +56,7 @@ def build(
     with threadpool_limits(1):
         return _build(
             source_name, front, data_hash, settings, seed, edits or Edits(), before, stated,
-            typing or TypingSettings(), rules, backbone,
+            backbone,
         )  # fmt: skip
 
 
@@ -101,24 +69,23 @@ def _build(
     edits: Edits,
     before: Dictionary | None,
     stated: tuple[Attribute, ...],
-    typing: TypingSettings,
-    rules: tuple[str, ...] | None,
     backbone: Embedder | None,
 ) -> Dictionary:
     types = _with_new(settings.types, edits)
-    outcome = _typed(front, replace(settings, types=types), typing, rules)
+    outcome = typed_words(front, replace(settings, types=types))
     dictionary = Dictionary(
         source=source_name,
         data_hash=data_hash,
-        attributes=(*stated, *attributes(front, outcome.typed, outcome.kinds, settings)),
-        types=_all_kinds(front, types),
+        attributes=_joined(stated, attributes(front, outcome.typed, outcome.kinds, settings)),
+        read_from=front.read_from,
+        types=all_kinds(front, types),
         unassigned=unassigned(front, outcome.typed, outcome.kinds, settings),
         proposals=front.proposals,
         labels_=dict(zip(front.keys(), outcome.pure.tolist(), strict=False)),
         unknown=front.unknown,
         embedder=front.embedder,
         embedder_hash=front.embedder_hash,
-        settings=_settings(front, settings, typing, rules, seed),
+        settings={**settings.used(front.read_from, trained=front.trained), "seed": seed},
         versions={name: version(name) for name in front.versions},
         scores={**outcome.scores, **front.numbers},
     )
@@ -153,138 +120,16 @@ def _with_new(types: tuple[TypeSpec, ...], edits: Edits) -> tuple[TypeSpec, ...]
     return tuple({**kept, **new}.values())
 
 
-def _settings(
-    front: Front,
-    settings: Settings,
-    typing: TypingSettings,
-    rules: tuple[str, ...] | None,
-    seed: int,
-) -> dict[str, Any]:
-    """What decided the outcome."""
-    chosen = {**settings.thresholds(), "seed": seed}
-    if front.anchors:
-        chosen |= {"typing": asdict(typing), "rules": "all" if rules is None else list(rules)}
-    return chosen
-
-
-def _all_kinds(front: Front, types: tuple[Any, ...]) -> tuple[AnchorType, ...]:
-    """All types, with those of their words that the source uses."""
-    known = set(front.keys())
-    return tuple(
-        AnchorType(
-            each.name,
-            each.seeds or each.names,
-            tuple(word for word in each.seeds or each.names if word in known),
-            each.selected,
-        )
-        for each in types
-    )
-
-
-def _typed(
-    front: Front, settings: Settings, typing: TypingSettings, rules: tuple[str, ...] | None
-) -> _Outcome:
-    """Type the candidates in both modes."""
-    kinds = _all_kinds(front, settings.types)
-    cut = {"pca": settings.pca, "min_cluster_size": settings.min_cluster_size}
-    place = {key: number for number, key in enumerate(front.keys())}
-    pure_H = hdbscan_labels(front.vectors_CD[: front.head], **cut)
-    if front.anchors:
-        known = list(kinds)
-        typed: Typed | None = _by_likeness(front, settings.types, typing, rules)
-    else:
-        known = [kind for kind in kinds if kind.found]
-        typed = _by_seeds(front, known, settings, cut)
-    seeds_T = [[place[word] for word in kind.found if word in place] for kind in known]
-    head_T = [[row for row in rows if row < front.head] for rows in seeds_T]
-    scores: dict[str, Any] = {"hdbscan": _pure_scores(pure_H, head_T)}
-    if typed is not None:
-        checks = {
-            name: _rounded(leave_one_out(view, seeds_T, nearest=settings.nearest))
-            for name, view in front.views.items()
-        }
-        scores["anchored"] = {
-            "coverage": _share(typed.label_C >= 0),
-            # Seeds typed by the other seeds: the only labels there are, each judged without itself.
-            "seed_accuracy": checks,
-        }
-        scores["agreement_ari"] = _agreement(typed.label_C[: front.head], pure_H)
-    if typed is None or settings.mode == "hdbscan":
-        all_C = np.full(len(front.rows), -1, dtype=np.int64)
-        all_C[: front.head] = pure_H
-        typed = by_cluster_alone(all_C, seeds_T)
-    return _Outcome(typed, known, pure_H, scores)
-
-
-def _by_seeds(
-    front: Front, kinds: list[AnchorType], settings: Settings, cut: Mapping[str, int]
-) -> Typed | None:
-    """By the seeds among the words themselves; None where there is none and none is needed."""
-    place = {key: number for number, key in enumerate(front.keys())}
-    seeds_T = [[place[word] for word in kind.found] for kind in kinds]
-    if not seeds_T:
-        if settings.mode == "hdbscan":
-            return None
-        raise InputError(
-            f"expected a seed word of {', '.join(each.name for each in settings.types)} among the "
-            f"words that describe the images, got none. Frequent words: "
-            f"{', '.join(front.keys()[:8])}. Add seed words in a YAML and pass it with --types."
-        )
-    against = {each.name: each.negatives for each in settings.types}
-    negatives_T = [[place[word] for word in against[kind.name] if word in place] for kind in kinds]
-    barred_CT = barred(front.features_CD, seeds_T, negatives_T)
-    typed = type_words(
-        front.features_CD, seeds_T, nearest=settings.nearest, min_score=settings.min_score,
-        min_margin=settings.min_margin, barred_CT=barred_CT,
-    )  # fmt: skip
-    return adopt_by_cluster(typed, hdbscan_labels(front.features_CD, **cut), barred_CT)
-
-
-def _by_likeness(
-    front: Front,
-    types: tuple[TypeSpec, ...],
-    typing: TypingSettings,
-    rules: tuple[str, ...] | None,
-) -> Typed:
-    """By rules, and likeness to anchor words that were embedded beside the words."""
-    assert front.anchor_rows_AD is not None
-    known = set(front.keys())
-    extra = [number for number, word in enumerate(front.anchors) if word not in known]
-    typed = type_phrases(
-        [*front.keys(), *(front.anchors[number] for number in extra)],
-        np.vstack([front.features_CD, front.anchor_rows_AD[extra]]),
-        types,
-        rules=rules,
-        settings=typing,
-    )
-    count = len(front.rows)
-    return Typed(
-        typed.label_C[:count], typed.best_C[:count], typed.score_C[:count],
-        typed.margin_C[:count], typed.evidence_C[:count], typed.second_C[:count],
-        typed.near_C[:count],
-    )  # fmt: skip
-
-
-def _pure_scores(labels_H: Labels, seeds_T: list[list[int]]) -> dict[str, Any]:
-    rows = [row for seeds in seeds_T for row in seeds]
-    kinds = [number for number, seeds in enumerate(seeds_T) for _ in seeds]
-    return {
-        "num_clusters": max(labels_H.tolist(), default=-1) + 1,
-        "coverage": _share(labels_H >= 0),
-        "seed_ari": _rounded(adjusted_rand(kinds, noise_as_singletons(labels_H[rows].tolist())))
-        if rows
-        else None,
-    }
-
-
-def _agreement(label_H: Labels, pure_H: Labels) -> float:
-    one, other = (noise_as_singletons(each.tolist()) for each in (label_H, pure_H))
-    return round(adjusted_rand(one, other), 3)
-
-
-def _share(mask: NDArray[np.bool_]) -> float:
-    return round(float(mask.mean()), 3)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _joined(stated: Sequence[Attribute], found: Sequence[Attribute]) -> tuple[Attribute, ...]:
+    """Both, each name once: what is found of a stated attribute joins what is stated of it."""
+    found_of = {each.name: each for each in found}
+    whole = []
+    for own in stated:
+        other = found_of.pop(own.name, None)
+        if other is not None:
+            known = {value.id for value in own.values}
+            values = [*own.values, *(value for value in other.values if value.id not in known)]
+            ordered = tuple(sorted(values, key=lambda value: (-value.count, value.text)))
+            own = replace(own, values=ordered, groups=other.groups)
+        whole.append(own)
+    return (*whole, *found_of.values())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.dictionary.command.request import Request, check_request, edits_path
-from datamodules.dictionary.records import Attribute
 from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.word_id import word_id
 from datamodules.errors import InputError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from datamodules.dictionary.embed import Embedder
     from datamodules.dictionary.fronts import Front
     from datamodules.dictionary.settings import Settings
+    from datamodules.dictionary.words.vocabulary import Vocabulary
     from datamodules.sources import Source
 
     Tell = Callable[[str], None]
@@ -85,14 +85,32 @@ def _built(
 ) -> tuple[Dictionary, dict[str, tuple[float, float]]]:
     from datamodules.dictionary.build import build
     from datamodules.dictionary.edits import apply_edits
-    from datamodules.dictionary.settings import Settings, load_types
+    from datamodules.dictionary.settings import (
+        GroupingSettings,
+        LikenessSettings,
+        Settings,
+        load_types,
+    )
 
     types = load_types(request.types, seeds=request.seeds)
-    settings = Settings(mode=request.mode, groups=request.groups, types=types)
+    settings = Settings(
+        mode=request.mode,
+        types=types,
+        likeness=LikenessSettings(rules=request.rules),
+        grouping=GroupingSettings(groups=request.groups),
+    )
     tell(_STAGES[0])
     if request.lists:
-        front, data_hash = _of_lists(request, settings, tell)
-        known: tuple[Attribute, ...] = ()
+        from datamodules.dictionary.fronts import from_mentions
+        from datamodules.dictionary.given import listed, listed_attributes
+
+        vocabulary, data_hash = _listed(request)
+        known = listed_attributes(vocabulary)
+        if all(vocabulary.types):
+            _refuse_text(request, "which states the types of its words")
+            return apply_edits(listed(request.name, known, data_hash), edits), {}
+        tell(_STAGES[1])
+        front = from_mentions(vocabulary, settings, _embedder(request, vocabulary.texts))
     else:
         from datamodules.dictionary.given import stated, stated_attributes, words_hash
         from datamodules.sources import load_source
@@ -106,23 +124,20 @@ def _built(
     tell(_STAGES[2])
     dictionary = build(
         request.name, front, data_hash=data_hash, settings=settings, seed=request.seed,
-        edits=edits, before=before, stated=known, rules=request.rules,
-        backbone=_backbone(request),
+        edits=edits, before=before, stated=known, backbone=_backbone(request),
     )  # fmt: skip
     tell(_STAGES[3])
     return dictionary, _points(dictionary, front)
 
 
-def _of_lists(request: Request, settings: Settings, tell: Tell) -> tuple[Front, str]:
-    from datamodules.dictionary.fronts import from_mentions
+def _listed(request: Request) -> tuple[Vocabulary, str]:
+    """The words of the lists, and the hash of the files."""
     from datamodules.dictionary.words.mention import read_list
     from datamodules.dictionary.words.vocabulary import count
     from datamodules.files import sha256_file, sha256_json
 
     vocabulary = count(chain.from_iterable(map(read_list, request.lists)))
-    tell(_STAGES[1])
-    front = from_mentions(vocabulary, settings, _embedder(request, vocabulary.texts))
-    return front, sha256_json([sha256_file(path) for path in request.lists])
+    return vocabulary, sha256_json([sha256_file(path) for path in request.lists])
 
 
 def _of_source(source: Source, request: Request, settings: Settings, tell: Tell) -> Front:

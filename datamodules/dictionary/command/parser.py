@@ -107,9 +107,12 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 def _add_review(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    parser.add_argument("--limit", type=int, help="rows of the sheet (default: all)")
+    parser.add_argument(
+        "--limit", type=int, help="rows of the sheet, by falling count x doubt (default: all)"
+    )
     parser.add_argument("--read", type=Path, help="a filled sheet: --out becomes a file of edits")
     parser.add_argument("--edits", type=Path, help="edits to add those of the sheet to")
+    parser.add_argument("--replace", action="store_true", help="overwrite --out if it is there")
 
 
 def _add_edit(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +159,6 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "TensorBoard's projector",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="file or folder to write")
-    parser.add_argument("--attribute", help="for config")
+    parser.add_argument("--attribute", help="for config: the attribute to train")
     parser.add_argument("--root", type=Path, help="for config: folder of the source's files")
     parser.add_argument("--embedder", help="for projector: what gives vectors (default: sentence)")

@@ -1,6 +1,6 @@
 """What differs between two dictionaries, for people and for programs.
 
-Values are the same if their ids are: these depend on the normalised word alone, so a rebuild keeps
+Values are the same if their ids are: these depend on the normalized word alone, so a rebuild keeps
 them.
 """
 
@@ -160,10 +160,18 @@ def _all_settings(dictionary: Dictionary) -> Mapping[str, Any]:
     names = ("source", "data_hash", "embedder", "embedder_hash", "edits_hash", "schema")
     return {
         **{name: getattr(dictionary, name) for name in names},
-        **{f"settings.{name}": value for name, value in dictionary.settings.items()},
+        **_leaves("settings", dictionary.settings),
         **{f"versions.{name}": value for name, value in dictionary.versions.items()},
         **{f"types.{kind.name}": list(kind.seeds) for kind in dictionary.types},
     }
+
+
+def _leaves(name: str, tree: Any) -> dict[str, Any]:
+    """What nested mappings hold, by dotted names."""
+    if not isinstance(tree, Mapping):
+        return {name: tree}
+    found = [_leaves(f"{name}.{key}", value) for key, value in tree.items()]
+    return {path: value for part in found for path, value in part.items()}
 
 
 def _sentence(entry: Any) -> str:

@@ -12,7 +12,14 @@ from datamodules.dictionary.edits.names import Names
 from datamodules.dictionary.edits.record import Edits
 from datamodules.dictionary.lookup import Lookup, word_key
 from datamodules.dictionary.merit import judged
-from datamodules.dictionary.records import AnchorType, Attribute, Proposal, Unassigned, Value
+from datamodules.dictionary.records import (
+    AnchorType,
+    Attribute,
+    Proposal,
+    ReadFrom,
+    Unassigned,
+    Value,
+)
 from datamodules.dictionary.schema import Dictionary
 
 
@@ -95,12 +102,21 @@ def _attributes(
         of[name].append(value)
     place = {kind.name: number for number, kind in enumerate(kinds)}
     order = sorted(before, key=lambda name: place.get(name, len(place)))
-    margin = dictionary.settings.get("min_margin")
-    return tuple(_attribute(before[name], of[name], names, margin) for name in order if of[name])
+    typing = "captions" if dictionary.read_from == "captions" else "likeness"
+    margin = dictionary.settings.get(typing, {}).get("min_margin")
+    return tuple(
+        _attribute(before[name], of[name], names, margin, dictionary.read_from)
+        for name in order
+        if of[name]
+    )
 
 
 def _attribute(
-    before: Attribute, values: list[Value], names: Names, margin: float | None
+    before: Attribute,
+    values: list[Value],
+    names: Names,
+    margin: float | None,
+    read_from: ReadFrom,
 ) -> Attribute:
     name = names.attribute(before.name)
     values = sorted(values, key=lambda value: (-value.count, value.text))
@@ -120,10 +136,12 @@ def _attribute(
         groups=groups,
         selected=chosen,
     )
-    return after if after == before else _judged(after, before, margin)
+    return after if after == before else _judged(after, before, margin, read_from)
 
 
-def _judged(after: Attribute, before: Attribute, margin: float | None) -> Attribute:
+def _judged(
+    after: Attribute, before: Attribute, margin: float | None, read_from: ReadFrom
+) -> Attribute:
     """With the merit that follows from the old one; with none where other words came or left."""
     old = before.merit
     if old is None or margin is None or _words(before.values) != _words(after.values):
@@ -132,7 +150,11 @@ def _judged(after: Attribute, before: Attribute, margin: float | None) -> Attrib
     if old.separability is not None and {*before.texts} == {*after.texts}:
         separable[after.name] = old.separability
     (found,) = judged(
-        [after], {after.name: old.coverage}, min_margin=margin, separability=separable
+        [after],
+        {after.name: old.coverage},
+        min_margin=margin,
+        read_from=read_from,
+        separability=separable,
     )
     return found
 

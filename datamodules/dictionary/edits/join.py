@@ -63,7 +63,7 @@ def parted(value: Value, keys: Iterable[str]) -> list[Value]:
 
     Args:
         value: the value.
-        keys: two or more of its normalised spellings.
+        keys: two or more of its normalized spellings.
     """
     families = _families(value)
     own = next((key for key in families if word_id(key) == value.id), "")
@@ -135,7 +135,7 @@ def dropped(value: Value, attribute: str) -> Unassigned:
 
 
 def _families(value: Value) -> dict[str, dict[str, int]]:
-    """Forms by their normalised word_key, the most frequent first."""
+    """Forms by their normalized word_key, the most frequent first."""
     families: dict[str, dict[str, int]] = {}
     for form in value.spellings or (value.text,):
         families.setdefault(word_key(form), {})[form] = value.forms.get(form, value.count)

@@ -18,6 +18,7 @@ from datamodules.dictionary.edits.record import Edits
 from datamodules.dictionary.edits.words import tidy
 from datamodules.dictionary.lookup import word_key
 from datamodules.dictionary.records import AnchorType
+from datamodules.dictionary.yaml_file import read_yaml
 from datamodules.errors import InputError
 
 _TEXT = "tag:yaml.org,2002:str"
@@ -66,18 +67,7 @@ class _Reader:
 
     def top(self) -> list[tuple[str, Node, Node]]:
         """The sections of the file."""
-        try:
-            root = yaml.compose(self.path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
-        except FileNotFoundError:
-            raise InputError(f"expected a YAML file of edits at {self.path}, found none.") from None
-        except OSError as error:
-            raise InputError(f"could not read {self.path}: {error.strerror or error}.") from None
-        # PyYAML lets ValueError and OverflowError through for escapes beyond Unicode.
-        except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            what = " ".join(str(getattr(error, "problem", None) or error).split())
-            raise InputError(f"{self.path}{line}: expected YAML, got: {what}.") from None
+        root = read_yaml(self.path, "edits", lambda text: yaml.compose(text, yaml.SafeLoader))
         return [] if root is None else self.pairs(root, "move, merge, drop and so on")
 
     def place(self, node: Node) -> str:

@@ -47,7 +47,7 @@ def _apart(attribute: Attribute, apart: Mapping[Key, Iterable[str]]) -> Attribut
 
 
 def _by_value(words: tuple[str, ...], finder: Finder) -> dict[Key, list[str]]:
-    """The normalised spellings of a split, by the value that they belong to."""
+    """The normalized spellings of a split, by the value that they belong to."""
     together: dict[Key, list[str]] = {}
     for word in words:
         key = finder.word("split", words[0], word)

@@ -36,6 +36,6 @@ def write_edits(edits: Edits, path: Path, *, replace: bool = False) -> None:
     if path.exists() and not replace:
         raise InputError(
             f"expected a new file for the edits, {path} is there already. Choose another name, or "
-            "say that it may be replaced; comments in it would be lost."
+            "add --replace; comments in it would be lost."
         )
     write_text(path, edits_text(edits))

@@ -17,7 +17,7 @@ import numpy as np
 from datamodules.dictionary.embed.joined import JoinedVectors
 from datamodules.dictionary.embed.protocol import Embedder
 from datamodules.dictionary.words.evidence import Array
-from datamodules.dictionary.words.vectors import centred, unit_rows
+from datamodules.dictionary.words.vectors import centered, unit_rows
 
 
 def features(embedder: Embedder, texts: Sequence[str]) -> Array:
@@ -35,5 +35,5 @@ def features(embedder: Embedder, texts: Sequence[str]) -> Array:
     known_W = embedder.known(texts) & rows_WD.any(axis=1)
     rows_WD[~known_W] = 0.0
     if known_W.any():
-        rows_WD[known_W] = unit_rows(centred(rows_WD[known_W]))
+        rows_WD[known_W] = unit_rows(centered(rows_WD[known_W]))
     return rows_WD

@@ -4,7 +4,7 @@
 
 over the words w of the phrase that have a vector, p(w) being a word's share of all running words
 (smooth inverse frequency, Arora, Liang & Ma, ICLR 2017). The removal of the common component is
-left to `features`, which centres.
+left to `features`, which centers.
 
 Shape letters: W texts, D features.
 """

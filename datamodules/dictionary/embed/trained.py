@@ -24,23 +24,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Word2VecSettings:
-    """How the vectors are trained.
+class SkipGram:
+    """The network and how long it is trained, whatever the sentences.
 
     Args:
         size: D.
         window: words of context on either side; small, because neighbors tell a word's slot.
-        min_count: smallest number of times a word is seen.
         epochs: fewest passes over the sentences.
         updates: words read in training, at least: few sentences get more passes, up to 100.
-        seed: of the first vectors and of the drawn contexts.
     """
 
     size: int = 48
     window: int = 2
-    min_count: int = 5
     epochs: int = 5
     updates: int = 1_000_000
+
+
+@dataclass(frozen=True)
+class Word2VecSettings(SkipGram):
+    """How the vectors are trained.
+
+    Args:
+        size: see `SkipGram`, as of all that is not listed here.
+        min_count: smallest number of times a word is seen.
+        seed: of the first vectors and of the drawn contexts.
+    """
+
+    min_count: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:

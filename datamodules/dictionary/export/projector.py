@@ -68,6 +68,23 @@ def export_projector(dictionary: Dictionary, vectors: Vectors, folder: Path) -> 
     return len(rows)
 
 
+def embedded_words(dictionary: Dictionary, embedder: str) -> Vectors:
+    """The values and unassigned words with the vectors that an embedder gives them.
+
+    Args:
+        dictionary: the dictionary.
+        embedder: as `--embedder` has it, such as "sentence".
+
+    Raises:
+        InputError: if the embedder is unknown or its files are missing.
+    """
+    from datamodules.dictionary.embed import features, open_embedder
+
+    texts = [value.text for each in dictionary.attributes for value in each.values]
+    texts = list(dict.fromkeys([*texts, *(each.text for each in dictionary.unassigned)]))
+    return texts, features(open_embedder(embedder), texts)
+
+
 def _words(dictionary: Dictionary) -> list[tuple[tuple[Any, ...], tuple[str, ...]]]:
     """Cells of the metadata, and the spellings to look for."""
     found: list[tuple[tuple[Any, ...], tuple[str, ...]]] = [

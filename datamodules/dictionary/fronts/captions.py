@@ -8,6 +8,7 @@ Shape letters: I images, W words, C candidate words, D features, V values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from datamodules.dictionary.words.evidence import (
     shared_images,
 )
 from datamodules.dictionary.words.lemmas import propose_merges
-from datamodules.dictionary.words.vectors import centred, combine, unit_rows
+from datamodules.dictionary.words.vectors import centered, combine, unit_rows
 from datamodules.errors import InputError
 
 SAYS_NOTHING = "says nothing about the image"
@@ -52,8 +53,11 @@ def from_captions(
     Raises:
         InputError: if there are no captions, or no word of them describes images.
     """
-    training = _training(settings, seed)
-    corpus = collect(captions, min_count=settings.min_count, max_words=settings.max_words)
+    training = Word2VecSettings(
+        **asdict(settings.captions.word2vec), min_count=settings.min_count, seed=seed
+    )
+    corpus = collect(captions, min_count=settings.min_count, max_words=settings.captions.max_words)
+    trained = embedder is None
     embedder = embedder or TrainedVectors(corpus.sentences, training)
     vectors_WD = embedder.encode(corpus.words).astype(np.float64)
     shared_WW = shared_images(corpus.mentions_IW)
@@ -65,30 +69,31 @@ def from_captions(
             f"{sum(corpus.captions_I)} captions. Check that each entry holds the captions of one "
             "image, or lower `min_lift`."
         )
-    vectors_CD = unit_rows(centred(vectors_WD[rows]))
+    vectors_CD = unit_rows(centered(vectors_WD[rows]))
     exclusion_CC = exclusion(shared_WW[np.ix_(rows, rows)], images=len(corpus.captions_I))
     features_CD, weight = combine(vectors_CD, exclusion_CC)
     known_W = embedder.known(corpus.words)
     return Front(
+        read_from="captions",
         words=_words(corpus),
         rows=rows,
         reasons=dict.fromkeys(np.flatnonzero(~describes_W).tolist(), SAYS_NOTHING),
         features_CD=features_CD,
         vectors_CD=vectors_CD,
+        head=len(rows),
+        proposals=propose_merges(
+            corpus.words,
+            corpus.counts,
+            centered(vectors_WD),
+            shared_WW if corpus.grouped else None,
+        ),
+        coverage=lambda found: _coverage(corpus, found),
+        together=lambda rows_V: _together(shared_WW, rows_V, images=len(corpus.captions_I)),
         views={
             "word_vectors": vectors_CD,
             "exclusion": unit_rows(exclusion_CC),
             "both": features_CD,
         },
-        head=len(rows),
-        proposals=propose_merges(
-            corpus.words,
-            corpus.counts,
-            centred(vectors_WD),
-            shared_WW if corpus.grouped else None,
-        ),
-        coverage=lambda found: _coverage(corpus, found),
-        together=lambda rows_V: _together(shared_WW, rows_V, images=len(corpus.captions_I)),
         lift_W=lift_W,
         unknown=tuple(word for word, known in zip(corpus.words, known_W, strict=True) if not known),
         numbers={
@@ -98,23 +103,17 @@ def from_captions(
             "exclusion_weight": round(weight, 3),
         },
         versions=("gensim", "hdbscan", "numpy", "spacy"),
+        trained=trained,
         embedder=embedder.name,
         embedder_hash=embedder.content_hash,
     )
-
-
-def _training(settings: Settings, seed: int) -> Word2VecSettings:
-    return Word2VecSettings(
-        size=settings.vector_size, window=settings.window, min_count=settings.min_count,
-        epochs=settings.epochs, updates=settings.updates, seed=seed,
-    )  # fmt: skip
 
 
 def _describes(corpus: Corpus, settings: Settings) -> tuple[Array | None, NDArray[np.bool_]]:
     if not corpus.grouped:
         return None, np.ones(len(corpus.words), dtype=bool)
     lift_W, error_W = caption_lift(corpus.mentions_IW, corpus.captions_I)
-    return lift_W, describes_image(lift_W, error_W, min_lift=settings.min_lift)
+    return lift_W, describes_image(lift_W, error_W, min_lift=settings.captions.min_lift)
 
 
 def _words(corpus: Corpus) -> tuple[Word, ...]:

@@ -1,6 +1,6 @@
 """The front of words that a source states without their types: annotations, or a person's list.
 
-    mentions -> vocabulary -> vectors of bare words, centred
+    mentions -> vocabulary -> vectors of bare words, centered
 
 Shape letters: W words, D features, N items of the annotations, V values.
 """
@@ -64,7 +64,7 @@ def from_mentions(
     )
     keys = [word.key for word in words]
     anchors = anchor_words(settings.types)
-    # Centred over both, so that a list of colors alone does not lose what makes them colors.
+    # Centered over both, so that a list of colors alone does not lose what makes them colors.
     rows = features(embedder, [*keys, *anchors])
     features_WD, anchor_rows_AD = rows[: len(keys)], rows[len(keys) :]
     known_W = embedder.known(keys)
@@ -75,16 +75,16 @@ def from_mentions(
     )
     total = sum(word.count for word in words)
     return Front(
+        read_from="list" if table is None else "annotations",
         words=words,
         rows=list(range(len(words))),
         reasons={},
         features_CD=features_WD,
         vectors_CD=features_WD,
-        views={"vectors": features_WD},
         head=head,
         proposals=_proposals(words[:head], features_WD),
         coverage=lambda rows: sum(words[row].count for row in rows) / total,
-        together=_together(words, table),
+        together=None if table is None else _together(words, table),
         anchors=anchors,
         anchor_rows_AD=anchor_rows_AD,
         unknown=tuple(key for key, known in zip(keys, known_W, strict=True) if not known),
@@ -144,10 +144,8 @@ def _proposals(words: Sequence[Word], features_WD: NDArray[np.float64]) -> tuple
     return (*propose_merges(keys, counts, features_WD[: len(keys)], None), *slips)
 
 
-def _together(words: Sequence[Word], table: Annotations | None) -> Together:
-    """How often items show two values at once; never known of a list."""
-    if table is None:
-        return lambda rows_V: (1.0, 0.0)
+def _together(words: Sequence[Word], table: Annotations) -> Together:
+    """How often items show two values at once."""
     row_of: Mapping[str, int] = {form: row for row, word in enumerate(words) for form in word.forms}
     row_T = np.array([row_of.get(value, -1) for value in table.names.values], np.int64)
     in_training = np.zeros(len(table), np.bool_)

@@ -17,7 +17,7 @@ from datamodules.dictionary.words.vectors import unit_rows
 
 
 def grouped(attribute: Attribute, features_VD: Array, labels_V: Labels) -> Attribute:
-    """The attribute with groups, named by the values nearest to their centres.
+    """The attribute with groups, named by the values nearest to their centers.
 
     Args:
         attribute: V values.
@@ -42,9 +42,9 @@ def grouped(attribute: Attribute, features_VD: Array, labels_V: Labels) -> Attri
 
 
 def _medoid(features_VD: Array, members: Sequence[Value]) -> tuple[Value, float]:
-    """The member nearest to the centre, weighted by the logarithm of the counts; mean cosine."""
+    """The member nearest to the center, weighted by the logarithm of the counts; mean cosine."""
     weight_V = np.log1p([value.count for value in members])
-    centre_D = unit_rows((weight_V[:, None] * features_VD).sum(axis=0, keepdims=True))[0]
-    cosine_V = features_VD @ centre_D
+    center_D = unit_rows((weight_V[:, None] * features_VD).sum(axis=0, keepdims=True))[0]
+    cosine_V = features_VD @ center_D
     nearest = min(range(len(members)), key=lambda row: (-round(float(cosine_V[row]), 6), row))
     return members[nearest], round(float(cosine_V.mean()), 3)

@@ -8,6 +8,11 @@ const attributeName = (place) => [
   element("a", { href: `#attribute-${place}` }, bdi(data.attributes[place].name)),
 ];
 
+const YES_NO = { true: "yes", false: "no" };
+
+/** Whether a fact tells attributes apart: one that holds of all is said nowhere. */
+const differs = (fact) => data.attributes.some((each) => each[fact] !== data.attributes[0][fact]);
+
 function meanMargin(rows) {
   const weighed = rows.filter(isWeighed);
   return weighed.length ? decimal(sum(weighed, marginOf) / weighed.length) : "";
@@ -15,7 +20,11 @@ function meanMargin(rows) {
 
 function meritOf(place) {
   const merit = data.attributes[place].merit;
-  return merit ? element("ul", {}, merit.reasons.map((text) => element("li", {}, text))) : "";
+  if (!merit) return "";
+  const [first, ...others] = merit.reasons;
+  if (!others.length) return first ?? "";
+  const rest = element("ul", {}, others.map((text) => element("li", {}, text)));
+  return element("details", {}, element("summary", {}, first), rest);
 }
 
 const typesColumns = () => [
@@ -23,13 +32,15 @@ const typesColumns = () => [
   { head: "Values", kind: "n", cell: (place) => number(rowsOf[place].length) },
   { head: "Of all words", kind: "n wide",
     cell: (place) => percent(rowsOf[place].length, numWords) },
-  { head: "Mentions", kind: "n", cell: (place) => number(sum(rowsOf[place], countOf)) },
-  { head: "Of all mentions", kind: "n wide",
+  isCounted && { head: "Mentions", kind: "n",
+    cell: (place) => number(sum(rowsOf[place], countOf)) },
+  isCounted && { head: "Of all mentions", kind: "n wide",
     cell: (place) => percent(sum(rowsOf[place], countOf), allMentions) },
   anyWeighed && { head: "Mean margin", kind: "n wide", cell: (place) => meanMargin(rowsOf[place]) },
-  { head: "One value an image", cell: (place) => (data.attributes[place].exclusive ? "yes" : "no"),
-    kind: "wide" },
-  { head: "Adapter", cell: (place) => (data.attributes[place].selected ? "yes" : "no") },
+  differs("exclusive") && { head: "One value an image", kind: "wide",
+    cell: (place) => YES_NO[data.attributes[place].exclusive] ?? "" },
+  differs("selected") && { head: "Adapter",
+    cell: (place) => YES_NO[data.attributes[place].selected] },
   anyMerit && { head: "Merit", kind: "n",
     cell: (place) => decimal(data.attributes[place].merit?.score ?? null) },
   anyMerit && { head: "Why", kind: "text long wide", cell: meritOf },
@@ -50,8 +61,8 @@ function startAttributes() {
  * those alone in their group, then those in none.
  */
 function linesOf(place, rows) {
-  const { groups } = data.attributes[place];
-  if (!groups.length) return rows.map((row) => ({ row }));
+  const { groups, center } = data.attributes[place];
+  if (!groups.length && center < 0) return rows.map((row) => ({ row }));
   const sizes = groups.map(() => 0);
   for (const row of rowsOf[place]) if (groupOf(row) >= 0) sizes[groupOf(row)]++;
   const members = groups.map(() => []);
@@ -65,8 +76,18 @@ function linesOf(place, rows) {
     ...members.flatMap((found, at) =>
       block(found, () => groupHeading(groups[at], found, sizes[at]))),
     ...block(alone, () => headingOf("Groups of one word", alone)),
-    ...block(outside, () => headingOf("In no group", outside)),
+    ...block(byNearness(place, outside), () => headingOf("Not grouped", outside)),
   ];
+}
+
+/** Frequent words first; of equally frequent ones, those near the center on the map. */
+function byNearness(place, rows) {
+  const { center } = data.attributes[place];
+  if (center < 0) return rows;
+  const far = (row) => (xOf(row) === null || xOf(center) === null ? Infinity
+    : Math.hypot(xOf(row) - xOf(center), yOf(row) - yOf(center)));
+  return [...rows].sort((one, two) =>
+    countOf(two) - countOf(one) || (far(one) > far(two)) - (far(one) < far(two)) || one - two);
 }
 
 const block = (rows, heading) =>
@@ -74,7 +95,7 @@ const block = (rows, heading) =>
 
 const headingOf = (title, rows, words = plural(rows.length, "word"), ...facts) => [
   element("b", {}, title),
-  [words, plural(sum(rows, countOf), "mention"), ...facts].join(" \u00b7 "),
+  [words, ...mentions(sum(rows, countOf)), ...facts].join(" \u00b7 "),
 ];
 
 function groupHeading(group, rows, size) {
@@ -95,6 +116,9 @@ function spellingsOf(row) {
 const reviewed = (row) =>
   statusOf(row) === "reviewed" && element("span", { class: "tag" }, " reviewed");
 
+/** Whether some attribute has a value that is met more often than another. */
+const countsDiffer = rowsOf.some((rows) => rows.some((row) => countOf(row) !== countOf(rows[0])));
+
 /** Which columns any value fills; the same for every attribute, so that tables line up. */
 const anyValue = (of) => rowsOf.some((rows) => rows.some((row) => of(row)));
 const filled = {
@@ -107,8 +131,9 @@ function valueColumns(most) {
   return [
     { head: "Word", kind: "w-word",
       cell: ({ row }) => [wordButton(row), spellingsOf(row), reviewed(row)] },
-    { head: "Mentions", kind: "n w-number", cell: ({ row }) => number(countOf(row)) },
-    { head: "", kind: "bars w-bars", cell: ({ row }) => bar(countOf(row) / most) },
+    isCounted && { head: "Mentions", kind: "n w-number",
+      cell: ({ row }) => number(countOf(row)) },
+    countsDiffer && { head: "", kind: "bars w-bars", cell: ({ row }) => bar(countOf(row) / most) },
     filled.denied && { head: "Denied", kind: "n wide w-number",
       cell: ({ row }) => number(deniedOf(row)) },
     filled.score && { head: "Score", kind: "n w-number",
@@ -130,10 +155,10 @@ function aboutAttribute(place) {
   const values = plural(rows.length, "value");
   return [
     groups.length ? `${values} in ${plural(groups.length, "group")}` : values,
-    plural(sum(rows, countOf), "mention"),
-    exclusive ? "one value an image" : "several values an image",
-    selected ? "an adapter is trained" : "no adapter",
-  ].join(" \u00b7 ");
+    ...mentions(sum(rows, countOf)),
+    exclusive !== null && (exclusive ? "one value an image" : "several values an image"),
+    differs("selected") && (selected ? "an adapter is trained" : "no adapter"),
+  ].filter(Boolean).join(" \u00b7 ");
 }
 
 /** One attribute's heading and values; returns what updates it after a search. */

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datamodules.dictionary.records import Unassigned, Value
+from datamodules.dictionary.report.plain import shown_groups
 from datamodules.dictionary.schema import Dictionary
 from datamodules.normalize import normalize
 
@@ -48,14 +49,15 @@ def word_columns(
         strings: takes the strings that rows share.
 
     Returns:
-        text; count; attribute (its number, -1 for a word left out); group (its number inside the
-        attribute, -1 for none); why (evidence, or the reason it is left out); next (the second
-        attribute, or the nearest); forms, splits and objects as [name, count, ...]; score, margin,
-        lift; status; also; examples; cluster (under HDBSCAN alone, -1 is noise); x, y.
+        text; count; attribute (its number, -1 for a word left out); group (its number among the
+        attribute's shown groups, -1 for none); why (evidence, or the reason it is left out); next
+        (the second attribute, or the nearest); forms, splits and objects as [name, count, ...];
+        score, margin, lift; status; also; examples; cluster (under HDBSCAN alone, -1 is noise);
+        x, y.
     """
     rows = []
     for number, attribute in enumerate(dictionary.attributes):
-        groups = {group.id: place for place, group in enumerate(attribute.groups)}
+        groups = {group.id: place for place, group in enumerate(shown_groups(attribute))}
         rows += [_value_row(value, number, groups, strings) for value in attribute.values]
     rows += [_left_out_row(word, strings) for word in dictionary.unassigned]
     for row, word in zip(rows, words_of(dictionary), strict=True):

@@ -7,9 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from datamodules.dictionary.records import Attribute
+from datamodules.dictionary.records import Attribute, Merit
 from datamodules.dictionary.report.columns import Point, Strings, word_columns, words_of
 from datamodules.dictionary.report.conflicts import conflicts
+from datamodules.dictionary.report.plain import (
+    catch_all,
+    is_counted,
+    shown_groups,
+)
 from datamodules.dictionary.schema import Dictionary
 
 Rows = list[list[Any]]
@@ -22,6 +27,7 @@ def page_data(dictionary: Dictionary, points: Mapping[str, Point]) -> dict[str, 
     words = word_columns(dictionary, points, strings)
     rows = _rows_by_spelling(dictionary)
     return {
+        "counted": is_counted(dictionary),
         "attributes": _attributes(dictionary),
         "words": words,
         "strings": strings.all(),
@@ -79,31 +85,38 @@ def _rows_by_spelling(dictionary: Dictionary) -> dict[str, int]:
 
 def _attributes(dictionary: Dictionary) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    first = 0
+    first, counted = 0, is_counted(dictionary)
     for attribute in dictionary.attributes:
-        found.append(_attribute(attribute, first))
+        found.append(_attribute(attribute, first, counted))
         first += len(attribute.values)
     return found
 
 
-def _attribute(attribute: Attribute, first: int) -> dict[str, Any]:
+def _attribute(attribute: Attribute, first: int, counted: bool) -> dict[str, Any]:
     rows = {value.id: first + number for number, value in enumerate(attribute.values)}
-    merit = attribute.merit
+    merit, hidden = attribute.merit, catch_all(attribute)
     return {
         "name": attribute.name,
         "exclusive": attribute.exclusive,
         "selected": attribute.selected,
-        "overlap": round(attribute.overlap, 4),
         "templates": list(attribute.templates),
-        "merit": merit and {"score": round(merit.score, 3), "reasons": list(merit.reasons)},
+        "merit": merit and {"score": round(merit.score, 3), "reasons": _reasons(merit, counted)},
         "groups": [
             {
                 "id": group.id, "label": group.label, "medoid": rows.get(group.medoid, -1),
                 "cohesion": round(group.cohesion, 3), "aliases": list(group.aliases),
             }
-            for group in attribute.groups
+            for group in shown_groups(attribute)
         ],
+        "center": -1 if hidden is None else rows.get(hidden.medoid, -1),
     }  # fmt: skip
+
+
+def _reasons(merit: Merit, counted: bool) -> list[str]:
+    """What speaks for an attribute; of words met once each, what counts can say is left out."""
+    if counted:
+        return list(merit.reasons)
+    return [f"{merit.purity:.0%} of its words are surely of this attribute"]
 
 
 def _checks(scores: Mapping[str, Any]) -> dict[str, Rows]:

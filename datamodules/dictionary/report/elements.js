@@ -21,16 +21,21 @@ const bdi = (text) => element("bdi", {}, ...marked(text));
 /** A word that shows its details when pressed. */
 const wordButton = (row) => button({ class: "word", "data-row": row }, bdi(textOf(row)));
 
-const COLORS = 8;
-const SIGNS = ["\u25cf", "\u25a0", "\u25b2", "\u25c6"];
+const COLORS = 11;
+const SIGNS = [ // of equal area, around the middle of a square of 16
+  "M8 1.6a6.4 6.4 0 1 0 .01 0z", "M2.3 2.3h11.4v11.4H2.3z", "M8 .4l8.4 14.6H-.4z",
+  "M8 0l8 8-8 8-8-8z",
+];
 
-/** The mark of an attribute, or of a cluster: one of eight colors and four signs. */
+/** Colors and signs turn together: no pair of them comes twice among 44 attributes. */
+const signOf = (place) => (place < 0 ? 0 : place % SIGNS.length);
+
+/** The mark of an attribute, or of a cluster: one of eleven colors and four signs. */
 function sign(place) {
-  return element(
-    "span",
-    { class: `sign ${place < 0 ? "no-tint" : `tint-${place % COLORS}`}`, "aria-hidden": "true" },
-    place < 0 ? SIGNS[0] : SIGNS[Math.floor(place / COLORS) % SIGNS.length],
-  );
+  const drawn = document.getElementById("sign").content.firstElementChild.cloneNode(true);
+  drawn.firstElementChild.setAttribute("d", SIGNS[signOf(place)]);
+  const tint = place < 0 ? "no-tint" : `tint-${place % COLORS}`;
+  return element("span", { class: `sign ${tint}`, "aria-hidden": "true" }, drawn);
 }
 
 /** A bar as long as `share` of its cell. */

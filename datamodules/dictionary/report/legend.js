@@ -42,7 +42,8 @@ function colorBy({ keyOf, keys }) {
   for (const row of placed) rows.get(keyOf(row)).push(row);
   chart.keyOf = keyOf;
   chart.keys = keys.map((each) => ({ ...each, rows: rows.get(each.key) }))
-    .filter((each) => each.rows.length);
+    .filter((each) => each.rows.length)
+    .map((each) => ({ ...each, famous: byFame(each.rows) }));
   chart.hidden.clear();
   drawLegend();
   redraw();
@@ -113,6 +114,7 @@ function startMap() {
   const missing = numWords - placed.length;
   document.getElementById("unplaced").textContent = missing
     ? `${plural(missing, "word")} ${missing === 1 ? "has" : "have"} no place on it.` : "";
+  document.getElementById("larger").hidden = !marksDiffer();
   canvas.setAttribute("aria-label", `Map of ${plural(placed.length, "word")}`);
   spread();
   readColors();

@@ -6,7 +6,7 @@ function startLeftOut() {
   const any = (of) => leftOut.some((row) => of(row));
   const made = lazyTable([
     { head: "Word", cell: wordButton },
-    { head: "Mentions", kind: "n", cell: (row) => number(countOf(row)) },
+    isCounted && { head: "Mentions", kind: "n", cell: (row) => number(countOf(row)) },
     { head: "Reason", kind: "text", cell: (row) => reasonOf(row) },
     has("lift") && { head: "Lift", kind: "n", cell: (row) => decimal(liftOf(row)) },
     any(nextOf) && { head: "Nearest", kind: "text", cell: (row) => bdi(nextOf(row)) },
@@ -51,7 +51,8 @@ function startMerges() {
   const columns = [
     { head: "Words", cell: (each) =>
       joined(each.words.map((word, at) => wordLink(word, each.rows[at])), " / ") },
-    { head: "Mentions", kind: "n", cell: (each) => each.counts.map(number).join(" / ") },
+    isCounted && { head: "Mentions", kind: "n",
+      cell: (each) => each.counts.map(number).join(" / ") },
     { head: "Evidence", kind: "text", cell: evidence },
     { head: "Likeness", kind: "n", cell: (each) => decimal(each.cosine) },
     data.proposals.some((each) => each.shared !== null) && { head: "Images with both",
@@ -68,8 +69,9 @@ function startConflicts() {
     { head: "Word", cell: (each) => wordLink(each.word, each.rows[0]) },
     { head: "Stands under", kind: "text", cell: (each) => joined(each.rows.flatMap(name), ", ") },
     { head: "Could also be", kind: "text", cell: (each) => joined(each.others.map(bdi), ", ") },
-    { head: "Mentions", kind: "n", cell: (each) => number(sum(each.rows, countOf)) },
-  ];
+    isCounted && { head: "Mentions", kind: "n",
+      cell: (each) => number(sum(each.rows, countOf)) },
+  ].filter(Boolean);
   const matches = (each) => matchesText(each.word) || each.rows.some((row) => isHit(row));
   return [section, [part(section, "", data.conflicts, matches, lazyTable(columns))]];
 }

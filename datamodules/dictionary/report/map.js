@@ -1,10 +1,11 @@
-// Drawing the map: marks, names where there is room, and the word that is pointed at.
+// Drawing the map: marks, names, and the word that is pointed at.
 
 const canvas = document.getElementById("canvas");
 const pen = canvas.getContext("2d");
 const tip = document.getElementById("tip");
-const NAME_AREA = 7500; // square pixels of the map to each name
-const chart = { hidden: new Set(), keyOf: attributeOf, keys: [], spot: -1, colors: {}, font: "" };
+const chart = {
+  hidden: new Set(), keyOf: attributeOf, keys: [], names: [], spot: -1, colors: {}, font: "",
+};
 let asked = 0;
 
 const isShown = (row) => !chart.hidden.has(chart.keyOf(row)) && isHit(row);
@@ -58,7 +59,7 @@ function drawMarks(key, rows, alpha) {
   pen.globalAlpha = alpha;
   pen.fillStyle = colorOf(key);
   pen.beginPath();
-  const trace = TRACES[key.place < 0 ? 0 : Math.floor(key.place / COLORS) % TRACES.length];
+  const trace = TRACES[signOf(key.place)];
   for (const row of rows) if (isInside(row)) trace(screenX[row], screenY[row], markRadius(row));
   pen.fill();
   if (placed.length < 5000) {
@@ -102,54 +103,13 @@ function drawRing(row) {
   pen.stroke();
 }
 
-/** Names beside the most frequent marks in sight, none over another. */
-function drawNames() {
-  const boxes = [];
-  pen.font = `500 12px ${chart.font}`;
-  pen.textBaseline = "middle";
-  pen.lineJoin = "round";
-  const most = (plane.width * plane.height) / NAME_AREA;
-  let tried = 0;
-  for (const row of placed) {
-    if (boxes.length >= most || tried >= 5 * most) break;
-    if (!isShown(row) || !isInside(row)) continue;
-    tried++;
-    const box = roomFor(row, boxes);
-    if (!box) continue;
-    boxes.push(box);
-    pen.lineWidth = 3;
-    pen.strokeStyle = chart.colors.raised;
-    pen.strokeText(textOf(row), box.left, box.top + 8);
-    pen.fillStyle = attributeOf(row) < 0 ? chart.colors.soft : chart.colors.ink;
-    pen.fillText(textOf(row), box.left, box.top + 8);
-  }
-}
-
-/** A free box for a word's name: right of its mark, left of it, above or below. */
-function roomFor(row, boxes) {
-  const wide = pen.measureText(textOf(row)).width;
-  const x = screenX[row];
-  const y = screenY[row];
-  const r = markRadius(row) + 3;
-  const corners = [
-    [x + r, y - 8], [x - r - wide, y - 8], [x - wide / 2, y - r - 15], [x - wide / 2, y + r - 1],
-  ];
-  for (const [left, top] of corners) {
-    const free = left > 2 && left + wide < plane.width - 2 && top > 0 && top + 16 < plane.height &&
-      boxes.every((box) => left > box.right + 4 || left + wide < box.left - 4 ||
-        top > box.top + 15 || top + 15 < box.top);
-    if (free) return { left, top, right: left + wide };
-  }
-  return null;
-}
-
 /** One line about a word: its place and its numbers. */
 function numbersLine(row) {
   const attribute = attributeOf(row);
   const parts = [
     attribute < 0 ? `left out: ${reasonOf(row)}` : data.attributes[attribute].name,
     groupRecord(row)?.label ?? "",
-    plural(countOf(row), "mention"),
+    ...mentions(countOf(row)),
     isWeighed(row) && has("score") ? `score ${decimal(scoreOf(row))}` : "",
     isWeighed(row) && has("margin") ? `margin ${decimal(marginOf(row))}` : "",
   ];

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from datamodules.dictionary.report.columns import Point
 from datamodules.dictionary.report.data import as_script, page_data
+from datamodules.dictionary.report.plain import is_counted
 from datamodules.dictionary.report.summary import Totals, origin, totals
 from datamodules.dictionary.schema import Dictionary
 from datamodules.files import write_text
 
 # In the order they are run: each uses only what stands before it.
 _SCRIPTS = (
-    "words.js", "elements.js", "search.js", "tables.js", "word.js", "plane.js", "map.js",
-    "hands.js", "legend.js", "attributes.js", "lists.js", "checks.js", "main.js",
+    "words.js", "elements.js", "search.js", "tables.js", "word.js", "plane.js", "names.js",
+    "map.js", "hands.js", "legend.js", "attributes.js", "lists.js", "checks.js", "main.js",
 )  # fmt: skip
 _STYLES = ("page.css", "parts.css")
 
@@ -44,7 +45,7 @@ def render(dictionary: Dictionary, points: Mapping[str, Point] | None = None) ->
         "policy": _policy(style, script),
         "style": style,
         "origin": "".join(f"<li>{escape(fact)}</li>" for fact in origin(dictionary)),
-        "facts": _facts(totals(dictionary)),
+        "facts": _facts(totals(dictionary), is_counted(dictionary)),
         "data": as_script({**page_data(dictionary, points or {}), "hashes": _hashes(dictionary)}),
         "script": script,
     }
@@ -68,16 +69,16 @@ def _asset(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _facts(sums: Totals) -> str:
-    facts = (
+def _facts(sums: Totals, counted: bool) -> str:
+    facts = [
         (sums.attributes, f"attributes, {sums.selected:,} selected"),
         (sums.values, f"values in {sums.groups:,} groups" if sums.groups else "values"),
-        (sums.mentions, "mentions of these values"),
-    )
-    shares = (
-        (sums.mention_coverage, "of the mentions covered"),
+        *([(sums.mentions, "mentions of these values")] if counted else []),
+    ]
+    shares = [
+        *([(sums.mention_coverage, "of the mentions covered")] if counted else []),
         (sums.word_coverage, "of the words covered"),
-    )
+    ]
     return "".join(
         [f"<div><dt>{text}</dt><dd>{number:,}</dd></div>" for number, text in facts]
         + [

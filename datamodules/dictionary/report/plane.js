@@ -6,6 +6,8 @@ const yOf = column("y", null);
 const MOST_ZOOM = 400;
 const MARGIN = 28;
 const STRETCH = 1.6;
+const INKED = 0.06; // share of the map that all marks cover
+const LARGEST = 7; // pixels, radius of a mark of usual size
 
 /** Rows on the map: values before words left out, frequent ones first. */
 const placed = [];
@@ -31,15 +33,22 @@ function spread() {
   }
 }
 
-/** Area by the logarithm of the count; fewer words leave room for larger marks. */
+/**
+ * Area by the logarithm of the count, as a multiple of its mean: however many words there are and
+ * however often they are met, their marks together cover the same small share of the map.
+ */
 function size() {
-  let most = 1;
-  for (const row of placed) most = Math.max(most, countOf(row));
-  const largest = (plane.width < 500 ? 20 : 26) / Math.max(1, placed.length) ** 0.17;
+  const weight = (row) => Math.log1p(countOf(row));
+  const mean = sum(placed, weight) / placed.length || 1;
+  const room = (plane.width * plane.height) / Math.max(1, placed.length);
+  const usual = Math.min(LARGEST, Math.sqrt((INKED * room) / Math.PI));
   for (const row of placed) {
-    radius[row] = Math.max(1.1, largest * Math.sqrt(Math.log1p(countOf(row)) / Math.log1p(most)));
+    radius[row] = Math.max(1.1, usual * Math.sqrt(weight(row) / mean));
   }
 }
+
+/** Whether some word on the map is met more often than another. */
+const marksDiffer = () => placed.some((row) => countOf(row) !== countOf(placed[0]));
 
 /** The scale at which all words fit; wide screens stretch the map a little. */
 function fit() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from datamodules.dictionary.report.plain import shown_groups
 from datamodules.dictionary.schema import Dictionary
 
 _MODES = {
@@ -20,7 +21,7 @@ class Totals(NamedTuple):
         attributes: number of attributes.
         selected: attributes that get an adapter.
         values: values of all attributes.
-        groups: groups of all attributes.
+        groups: groups of all attributes, but those that hold nearly all of one.
         mentions: mentions of all values.
         left_out: words that are not values.
         left_out_mentions: their mentions.
@@ -52,7 +53,7 @@ def totals(dictionary: Dictionary) -> Totals:
         attributes=len(attributes),
         selected=len(dictionary.names),
         values=sum(len(each.values) for each in attributes),
-        groups=sum(len(each.groups) for each in attributes),
+        groups=sum(len(shown_groups(each)) for each in attributes),
         mentions=sum(value.count for each in attributes for value in each.values),
         left_out=len(dictionary.unassigned),
         left_out_mentions=sum(word.count for word in dictionary.unassigned),

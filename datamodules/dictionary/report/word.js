@@ -47,7 +47,7 @@ function placeOf(row) {
 }
 
 function numbersOf(row) {
-  const found = [["Mentions", number(countOf(row))]];
+  const found = isCounted ? [["Mentions", number(countOf(row))]] : [];
   if (deniedOf(row)) found.push(["Said not to be there", number(deniedOf(row))]);
   if (attributeOf(row) >= 0) found.push(["Why it is here", reasonOf(row)]);
   if (statusOf(row)) found.push(["Status", statusOf(row)]);

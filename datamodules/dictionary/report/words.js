@@ -6,6 +6,10 @@ const numWords = data.words.text.length;
 /** Whether any word has the field. */
 const has = (name) => data.words[name].length > 0;
 
+/** Whether counts say anything: words of a plain list are met once each. */
+const isCounted = data.counted;
+const mentions = (value) => (isCounted ? [plural(value, "mention")] : []);
+
 /** A reader of one column; `empty` is what a word without an entry gives. */
 function column(name, empty) {
   const entries = data.words[name];

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datamodules.dictionary.edits.join import DROPPED
+from datamodules.dictionary.records import Unassigned
 from datamodules.dictionary.schema import Dictionary
 from datamodules.dictionary.scoring.reference import Reference
 from datamodules.dictionary.scoring.scores import (
@@ -48,11 +49,12 @@ def reference_scores(
     Returns:
         What `typing_scores` returns, and hdbscan_ari and hdbscan_nmi (the same words under HDBSCAN
         alone), extra, missing (words without a type), several (left out: several known types),
-        wrong (word -> found type), forced, seeds_left_out (how many) and unread (left out of forced
-        scores: the dictionary does not hold them).
+        wrong (each a word, the types found and known, and its count in the dictionary; most
+        frequent first), forced, seeds_left_out (how many) and unread (left out of forced scores:
+        the dictionary does not hold them).
 
     Raises:
-        InputError: if no word is left to score.
+        InputError: if no word is left to score, or the dictionary holds none of them.
     """
     if not isinstance(reference, Reference):
         reference = Reference(reference)
@@ -60,22 +62,21 @@ def reference_scores(
     if not asked:
         raise InputError("expected a reference of word -> type, got no word.")
     seeds = _seeds(dictionary) if without_seeds else frozenset()
-    found = _nearest_types(dictionary) if forced else {}
-    table, unread, left_out = {}, [], 0
-    for word, kind in asked.items():
-        if _key(word) in seeds:
-            left_out += 1
-        elif forced and dictionary.find(word) is None and _key(word) not in found:
-            unread.append(word)
-        else:
-            table[word] = kind
-    if not table:
+    loose = {_key(each.text): each for each in dictionary.unassigned}
+    table = {word: kind for word, kind in asked.items() if _key(word) not in seeds}
+    left_out = len(asked) - len(table)
+    unread = [w for w in table if dictionary.find(w) is None and _key(w) not in loose]
+    if len(unread) == len(table):
         raise InputError(
             f"expected a word of the reference to score, got none of {len(asked):,}: left out are "
             f"{left_out:,} for standing for a type and {len(unread):,} for not being in the "
             "dictionary. Give a reference with other words."
         )
-    names = {word: name for word in table if (name := _type(dictionary, found, word))}
+    if forced:
+        for word in unread:
+            del table[word]
+    found = {word: _found(dictionary, loose if forced else {}, word) for word in table}
+    names = {word: name for word, (name, _) in found.items() if name}
     kinds = list(table.values())
     alone = noise_as_singletons([dictionary.labels_.get(word, -1) for word in table])
     counts = [reference.counts.get(word, 0) for word in table] if reference.counts else None
@@ -86,24 +87,33 @@ def reference_scores(
         "extra": _extra(dictionary, {*asked, *reference.several, *reference.ignored}),
         "missing": sorted(word for word in table if word not in names),
         "several": list(reference.several),
-        "wrong": {word: names[word] for word in sorted(names) if names[word] != table[word]},
+        "wrong": _wrong(found, table),
         "forced": forced,
         "seeds_left_out": left_out,
-        "unread": sorted(unread),
+        "unread": sorted(unread) if forced else [],
     }
 
 
-def _type(dictionary: Dictionary, nearest: Mapping[str, str], word: str) -> str:
-    hit = dictionary.find(word)
-    return nearest.get(_key(word), "") if hit is None else hit[0].name
+def _found(dictionary: Dictionary, loose: Mapping[str, Unassigned], word: str) -> tuple[str, int]:
+    """The type given to a word, or the one that it is nearest to, "" for none; and its count."""
+    if hit := dictionary.find(word):
+        return hit[0].name, hit[1].count
+    near = loose.get(_key(word))
+    return ("", 0) if near is None or near.reason == DROPPED else (near.nearest, near.count)
 
 
-def _nearest_types(dictionary: Dictionary) -> dict[str, str]:
-    """The words that are no values -> the types they are nearest to, "" for none."""
-    return {
-        _key(each.text): "" if each.reason == DROPPED else each.nearest
-        for each in dictionary.unassigned
-    }
+def _wrong(
+    found: Mapping[str, tuple[str, int]], known: Mapping[str, str]
+) -> list[dict[str, str | int]]:
+    rows = [
+        (-count, word, name)
+        for word, (name, count) in found.items()
+        if name and name != known[word]
+    ]
+    return [
+        {"word": word, "found": name, "known": known[word], "count": -less}
+        for less, word, name in sorted(rows)
+    ]
 
 
 def _seeds(dictionary: Dictionary) -> frozenset[str]:

@@ -9,15 +9,17 @@ A second file may lift the types of the first to their parents, and a third coun
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from datamodules.errors import InputError
 from datamodules.files import read_json
 from datamodules.normalize import normalize
+from datamodules.sources.lines import read_lines
+from datamodules.text_table import counted
 
 Pairs = list[tuple[str, str]]
 
@@ -56,17 +58,20 @@ def read_reference(
         counts: CSV `word,count` or JSON {"word": count}.
 
     Raises:
-        InputError: if a file is missing or malformed, or no word is left.
+        InputError: if a file is missing or malformed, no word is of a type to ignore, or no word is
+            left.
     """
     parent = dict(_read(parents, "--parents", "subtype", "parent")) if parents else {}
     types_of: dict[str, dict[str, None]] = {}
     for word, kind in _read(path, "--reference", "word", "type"):
         types_of.setdefault(normalize(word), {})[parent.get(kind, kind)] = None
+    _check_ignored(ignore, types_of, path)
     single = {word: next(iter(kinds)) for word, kinds in types_of.items() if len(kinds) == 1}
     types = {word: kind for word, kind in single.items() if kind not in set(ignore)}
     if not types:
         raise InputError(
-            f"--reference: expected words of one type in {path}, got none of {len(types_of)} words."
+            f"--reference: expected words of one type in {path}, got none of "
+            f"{counted(len(types_of), 'word')}."
         )
     return Reference(
         types=types,
@@ -74,6 +79,17 @@ def read_reference(
         several=tuple(sorted(word for word, kinds in types_of.items() if len(kinds) > 1)),
         ignored=tuple(sorted(set(single) - set(types))),
     )
+
+
+def _check_ignored(
+    ignore: Collection[str], types_of: Mapping[str, Collection[str]], path: Path
+) -> None:
+    known = sorted({kind for kinds in types_of.values() for kind in kinds})
+    if unknown := [kind for kind in ignore if kind not in known]:
+        raise InputError(
+            f"--ignore: expected types of the words in {path}, got {unknown[0]!r}. The types are: "
+            f"{', '.join(known)}."
+        )
 
 
 def _read(path: Path, flag: str, left: str, right: str) -> Pairs:
@@ -91,6 +107,7 @@ def _read(path: Path, flag: str, left: str, right: str) -> Pairs:
 
 def _json_pairs(path: Path, flag: str, left: str, right: str) -> Pairs:
     try:
+        deque(read_lines(path, flag), maxlen=0)  # names the line that is not UTF-8
         raw = read_json(path)
     except InputError as error:
         raise InputError(f"{flag}: {error}") from None
@@ -109,13 +126,20 @@ def _is_strings(value: Any) -> bool:
 
 
 def _csv_rows(path: Path, flag: str, left: str, right: str) -> Sequence[list[str]]:
-    rows = [row for row in csv.reader(StringIO(path.read_text(encoding="utf-8-sig"))) if row]
-    for number, row in enumerate(rows, start=1):
+    rows = []
+    for number, line in read_lines(path, flag):
+        try:
+            row = next(csv.reader([line]))
+        except csv.Error as error:
+            raise InputError(
+                f"{flag}: expected `{left},{right}` in {path}, got line {number}: {error}."
+            ) from None
         if len(row) != 2:
             raise InputError(
-                f"{flag}: expected `{left},{right}` in {path}, line {number} has {len(row)} "
-                "columns."
+                f"{flag}: expected `{left},{right}` in {path}, line {number} has "
+                f"{counted(len(row), 'column')}."
             )
+        rows.append(row)
     if rows and [cell.strip().lower() for cell in rows[0]] == [left, right]:
         return rows[1:]
     return rows

@@ -6,9 +6,11 @@
     ami        the same, 0 by chance
 
 Words without a type are groups of their own in ari, nmi and ami: leaving out is not grouping.
-Intervals are of resampled words (bootstrap), seeded.
+Intervals are of resampled words (bootstrap), seeded; a word without a type that is drawn twice
+makes two groups of one.
 
-Shape letters: N words that have a reference type, R resamplings, K types found, T types known.
+Shape letters: N words that have a reference type, R resamplings, C cells (words alike in the type
+known and found), K types found, T types known.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.dictionary.words.evidence import Array
+
+Counts = NDArray[np.int64]
 
 _DRAWS = 1000
 _INTERVAL = (2.5, 97.5)
@@ -55,7 +59,7 @@ def typing_scores(
         "nmi": _rounded(normalized_information(known, labels)),
         "ami": _rounded(_adjusted_information(known, labels)),
         "coverage": _rounded(np.mean([each is not None for each in found])),
-        "intervals": _intervals(known, labels, right_N, seed),
+        "intervals": _intervals(known, found, seed),
         "types": {kind: _of_type(kind, known, found) for kind in dict.fromkeys(known)},
     }
     if counts is not None and any(counts):
@@ -106,60 +110,64 @@ def _of_type(
 
 
 def _intervals(
-    known: Sequence[str], labels: Sequence[str], right_N: NDArray[np.bool_], seed: int
+    known: Sequence[str], found: Sequence[str | None], seed: int
 ) -> dict[str, list[float]]:
-    """Percentiles over resampled words; words alike in type and label are drawn together."""
-    cells = list(dict.fromkeys(zip(known, labels, strict=True)))
-    cell = {pair: number for number, pair in enumerate(cells)}
-    share_C = np.bincount([cell[pair] for pair in zip(known, labels, strict=True)]) / len(known)
-    drawn_RC = np.random.default_rng(seed).multinomial(len(known), share_C, size=_DRAWS)
-    types = _codes([kind for kind, _ in cells])
-    groups = _codes([label for _, label in cells])
-    right_C = np.zeros(len(cells))
-    for pair, right in zip(zip(known, labels, strict=True), right_N, strict=True):
-        right_C[cell[pair]] = right
-    type_RT, group_RK = _summed(drawn_RC, types), _summed(drawn_RC, groups)
+    """Percentiles over resampled words; words alike in both types are drawn together."""
+    pairs = list(zip(known, found, strict=True))
+    cells = list(dict.fromkeys(pairs))
+    share_C = np.bincount(_codes(pairs)) / len(pairs)
+    drawn_RC = np.random.default_rng(seed).multinomial(len(pairs), share_C, size=_DRAWS)
+    right_C = np.array([left == right for left, right in cells], dtype=np.float64)
+    # Words without a type share a cell, but no group: none of them is in the last two tables.
+    typed_C = np.array([right is not None for _, right in cells])
+    type_RT = _summed(drawn_RC, [left for left, _ in cells])
+    cell_RC = drawn_RC[:, typed_C]
+    group_RK = _summed(cell_RC, [right for _, right in cells if right is not None])
     return {
         name: [_rounded(end) for end in np.percentile(values_R, _INTERVAL)]
         for name, values_R in (
-            ("accuracy", drawn_RC @ right_C / len(known)),
-            ("ari", _rand_index(drawn_RC, type_RT, group_RK)),
-            ("nmi", _information(drawn_RC, type_RT, group_RK)),
+            ("accuracy", drawn_RC @ right_C / len(pairs)),
+            ("ari", _rand_index(cell_RC, type_RT, group_RK)),
+            ("nmi", _information(cell_RC, type_RT, group_RK)),
         )
     }
 
 
-def _summed(drawn_RC: NDArray[np.int64], codes: Sequence[int]) -> NDArray[np.int64]:
-    one_hot = np.eye(max(codes) + 1, dtype=np.int64)[list(codes)]
-    total: NDArray[np.int64] = drawn_RC @ one_hot
+def _summed(drawn_RC: Counts, labels: Sequence[str]) -> Counts:
+    """Words drawn of each label."""
+    codes = _codes(labels)
+    one_hot = np.eye(len(set(codes)), dtype=np.int64)[codes]
+    total: Counts = drawn_RC @ one_hot
     return total
 
 
-def _rand_index(
-    cells_RC: NDArray[np.int64], type_RT: NDArray[np.int64], group_RK: NDArray[np.int64]
-) -> Array:
-    def pairs(sizes: NDArray[np.int64]) -> Array:
+def _rand_index(cell_RC: Counts, type_RT: Counts, group_RK: Counts) -> Array:
+    """Adjusted Rand index from the sizes; a group of one holds no pair, and is not needed here."""
+
+    def pairs(sizes: Counts) -> Array:
         total: Array = (sizes * (sizes - 1) / 2).sum(axis=1)
         return total
 
-    both, types, groups = pairs(cells_RC), pairs(type_RT), pairs(group_RK)
-    words = cells_RC.sum(axis=1)
+    both, types, groups = pairs(cell_RC), pairs(type_RT), pairs(group_RK)
+    words = type_RT.sum(axis=1)
     expected = types * groups / np.maximum(words * (words - 1) / 2, 1)
     room = (types + groups) / 2 - expected
     return np.where(room == 0, 1.0, (both - expected) / np.where(room == 0, 1.0, room))
 
 
-def _information(
-    cells_RC: NDArray[np.int64], type_RT: NDArray[np.int64], group_RK: NDArray[np.int64]
-) -> Array:
-    def entropy(sizes: NDArray[np.int64]) -> Array:
-        share = sizes / sizes.sum(axis=1, keepdims=True)
+def _information(cell_RC: Counts, type_RT: Counts, group_RK: Counts) -> Array:
+    """Normalized mutual information from the sizes; words in no group are groups of one."""
+    words = type_RT.sum(axis=1)
+
+    def entropy(sizes: Counts) -> Array:
+        share = sizes / words[:, None]
         total: Array = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
         return total
 
-    of_types, of_groups = entropy(type_RT), entropy(group_RK)
+    alone = (words - group_RK.sum(axis=1)) * np.log(words) / words
+    of_types, of_groups = entropy(type_RT), entropy(group_RK) + alone
     mean = (of_types + of_groups) / 2
-    shared = of_types + of_groups - entropy(cells_RC)
+    shared = of_types + of_groups - (entropy(cell_RC) + alone)
     return np.where(mean == 0, 1.0, shared / np.where(mean == 0, 1.0, mean))
 
 

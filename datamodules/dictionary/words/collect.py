@@ -29,7 +29,7 @@ class Corpus:
         counts: captions that mention each word.
         forms: spellings of each word with their counts, most frequent first.
         examples: up to two captions for each word.
-        sentences: clauses as normalised words, function words kept: the context of the word
+        sentences: clauses as normalized words, function words kept: the context of the word
             vectors. "an" becomes "a", else words that begin with a vowel would look like a kind of
             their own.
         mentions_IW: number of captions of each image that mention each word.
@@ -98,7 +98,7 @@ def collect(captions: Iterable[str | Sequence[str]], *, min_count: int, max_word
 
 
 def _fixed_pairs(read: list[list[Clause]], min_count: int) -> set[tuple[str, str]]:
-    """Neighbours that mostly come together, seen from either: "polka dotted" is one word."""
+    """Neighbors that mostly come together, seen from either: "polka dotted" is one word."""
     singles: Counter[str] = Counter()
     doubles: Counter[tuple[str, str]] = Counter()
     for caption in read:

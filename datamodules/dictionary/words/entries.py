@@ -126,7 +126,7 @@ def _times_shown(mentions: Columns) -> Ints:
 def _texts(phrases: list[Phrase | None], total_V: list[int]) -> list[str]:
     """The text of each raw string: of those that differ in blanks, the most frequent; "" for none.
 
-    It is the same whatever the type, so that a word is spelt in one way.
+    It is the same whatever the type, so that a word is spelled in one way.
     """
     totals: Counter[str] = Counter()
     for phrase, total in zip(phrases, total_V, strict=True):

@@ -1,4 +1,4 @@
-"""Beyond a word's neighbours: does it describe the image, and which words does it rule out?
+"""Beyond a word's neighbors: does it describe the image, and which words does it rule out?
 
 Two measures, both from counts alone:
 

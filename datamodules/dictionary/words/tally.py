@@ -65,9 +65,9 @@ def ranking(
     found: tuple[dict[str, int], ...] = tuple({} for _ in range(num_groups))
     if not len(group_M):
         return found
-    spelt = sorted(range(len(names)), key=names.__getitem__)
+    spelled = sorted(range(len(names)), key=names.__getitem__)
     rank = np.empty(len(names), np.int64)
-    rank[spelt] = np.arange(len(names))
+    rank[spelled] = np.arange(len(names))
     keys, sum_K = _summed(group_M * np.int64(len(names)) + rank[name_M], count_M)
     group_K, rank_K = np.divmod(keys, len(names))
     order = np.lexsort((-sum_K, group_K))  # stable, so equal sums stay in order of spelling
@@ -77,7 +77,7 @@ def ranking(
     for group, at, total in zip(
         group_K[order].tolist(), rank_K[order].tolist(), sum_K[order].tolist(), strict=True
     ):
-        found[group][names[spelt[at]]] = total
+        found[group][names[spelled[at]]] = total
     return found
 
 

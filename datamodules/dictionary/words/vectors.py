@@ -28,7 +28,7 @@ def combine(vectors_CD: Array, exclusion_CC: Array) -> tuple[Array, float]:
     return joined / np.sqrt(1 + weight), weight
 
 
-def centred(rows_CD: Array) -> Array:
+def centered(rows_CD: Array) -> Array:
     """Subtract the mean row: what all words share says nothing about their type."""
     mean_D: Array = rows_CD.mean(axis=0)
     return rows_CD - mean_D

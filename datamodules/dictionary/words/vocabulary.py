@@ -127,7 +127,7 @@ def _vocabulary(mentions: Columns, names: Names) -> Vocabulary:
     counts_W = sums(entry_M, size, shown.times)
     total_W = sums(entry_P, size, entries.total_P)
 
-    def spelt(mask_P: NDArray[np.bool_]) -> tuple[dict[str, int], ...]:
+    def spelled(mask_P: NDArray[np.bool_]) -> tuple[dict[str, int], ...]:
         raw_P, total_P = entries.raw_P[mask_P], entries.total_P[mask_P]
         return ranking(entry_P[mask_P], raw_P, names.raw, size, total_P)
 
@@ -146,8 +146,8 @@ def _vocabulary(mentions: Columns, names: Names) -> Vocabulary:
         splits=splits,
         counts_WS=counts_WS,
         images_W=distinct(entry_M[has_image], shown.image[has_image], size, len(names.image)),
-        forms=spelt(~denies_P),
-        denials=spelt(denies_P),
+        forms=spelled(~denies_P),
+        denials=spelled(denies_P),
         objects=most(shown.object, names.object),
         parts=most(shown.part, names.part),
         wordless=entries.wordless,
