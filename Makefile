@@ -2,6 +2,7 @@
 # $(VENV) by itself, and again only when requirements.lock has changed.
 
 ATTR =
+ATTRS =
 DATA = glyphs
 ROOT =
 BACKBONE = glyph-clip
@@ -12,7 +13,7 @@ ARGS =
 PYTHON =
 VENV = .venv
 
-VARIABLES := ATTR DATA ROOT BACKBONE PRETRAINED DEVICES DELTA ARGS PYTHON VENV
+VARIABLES := ATTR ATTRS DATA ROOT BACKBONE PRETRAINED DEVICES DELTA ARGS PYTHON VENV
 ROOMS := datamodules lightning_modules composition interpret
 RUN = $(VENV)/bin/python
 STAMP = $(VENV)/.installed
@@ -74,6 +75,8 @@ need-%:
 	$(if $(strip $(value $*)),,$(error $* is not set: expected $(WANTED_$*), got nothing. Example: make $(firstword $(MAKECMDGOALS)) $*=$(EXAMPLE_$*)))
 WANTED_ATTR := the name of an attribute
 EXAMPLE_ATTR := color
+WANTED_ATTRS := the names of two or more attributes whose deltas are trained
+EXAMPLE_ATTRS := "color shape"
 WANTED_DELTA := the folder of a delta
 WANTED_ROOT := the folder of a data set
 EXAMPLE_ROOT := path/to/folder
@@ -110,6 +113,17 @@ train-all: $(STAMP)  ## Train the adapter of every selected attribute of the dic
 	    || failed="$$failed, $$name"; done; \
 	  [ -z "$$failed" ] || { echo "error: not trained: $${failed#, }" >&2; exit 1; }; }
 
+# "color shape" -> [color,shape] for --model.deltas, color+shape for the task.
+ATTRS_LIST = '[$(subst $(SPACE),$(COMMA),$(strip $(subst ','\'',$(value ATTRS))))]'
+ATTRS_TASK = '[{"attribute": "$(subst $(SPACE),+,$(strip $(subst ','\'',$(value ATTRS))))", "source": "$(subst ','\'',$(value DATA))"$(if $(strip $(value ROOT)),$(COMMA) "root": "$(subst ','\'',$(value ROOT))")}]'
+COMMA := ,
+SPACE := $(subst ,, )
+
+.PHONY: compose
+compose: need-ATTRS $(STAMP)  ## Learn how to scale the deltas of several attributes, block by block: ATTRS="color shape"
+	$(RUN) -m composition fit --config configs/compose.yaml --model.deltas=$(ATTRS_LIST) \
+	  --data.tasks=$(ATTRS_TASK) $(MODEL) --trainer.devices=$(call quote,DEVICES) $(ARGS)
+
 .PHONY: evaluate
 evaluate: need-ATTR $(STAMP)  ## Compare an adapter with its base: ATTR=color
 	$(RUN) -m lightning_modules evaluate --attribute=$(call quote,ATTR) $(SOURCE) \
@@ -133,8 +147,8 @@ bench: $(STAMP)  ## Measure our forms beside the peers' and the floor; table in 
 	$(RUN) -m benchmarks $(ARGS)
 
 .PHONY: bench-gpu
-bench-gpu: $(STAMP)  ## Measure on an NVIDIA GPU: the main job with ViT-B-32 and ViT-L-14, and a training step
-	$(RUN) -m benchmarks --gpu main_job train_step $(ARGS)
+bench-gpu: $(STAMP)  ## Measure on an NVIDIA GPU: the main job with ViT-B-32 and ViT-L-14, training steps, compositions
+	$(RUN) -m benchmarks --gpu main_job train_step compose_step compose_stream $(ARGS)
 
 # --- checks -------------------------------------------------------------------------------------
 

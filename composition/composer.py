@@ -5,7 +5,7 @@
 for each task t of a batch. The text tower is the base's and frozen. c is a few numbers a delta, so
 few images suffice.
 
-Shape letters: B images of all tasks, N images of a task, V values of a task, D embedding width.
+Shape letters: B images of all tasks, V values of a task, D embedding width.
 """
 
 from __future__ import annotations
@@ -13,48 +13,42 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from composition.basis import Basis
 from composition.composed import Composition
 from composition.heads import TaskHead
-from composition.objectives import (
-    Entropy,
-    FixMatch,
-    Negation,
-    Objective,
-    Scored,
-    SelfLabels,
-    Supervised,
-)
+from composition.library import open_deltas
+from composition.objectives import ObjectiveName, make_objective
 from composition.start import Start, start
+from composition.task_model import TaskModel
 from datamodules.attribute import AttributeDataModule
 from datamodules.errors import InputError
 from datamodules.tasks import TasksDataModule
-from lightning_modules.backbone import Backbone
-from lightning_modules.checkpoints import TrainableCheckpoints
+from lightning_modules.backbone import Backbone, load_backbone
 from lightning_modules.class_token import read_class_token_only
-from lightning_modules.delta import Delta
-from lightning_modules.embedding import embed
+from lightning_modules.delta import Delta, delta_folder
 from lightning_modules.pixels import Pixels
-from lightning_modules.processes import whole_batch
 from lightning_modules.schedule import derived_seed, warmup_cosine
+from lightning_modules.tensors import first_five
 from lightning_modules.value_text import value_embeddings
 
-_LABELS = ("label", "known", "weight", "index")
 _log = logging.getLogger(__name__)
 
-ObjectiveName = Literal["supervised", "negation", "entropy", "fixmatch", "self-labels"]
 
-
-class Composer(TrainableCheckpoints):
+class Composer(TaskModel):
     """Fits one coefficient for each delta and block to the tasks of a `TasksDataModule`.
 
     Args:
+        deltas: folders of saved deltas, or names of those of the backbone and the first task's
+            source in `artifacts/deltas`; one or more.
+        backbone: what they were trained on: an open_clip architecture, or a folder trained here.
+        pretrained: tag of open_clip, path of a weight file, or "random"; empty for a folder's own
+            weights.
         granularity: what shares a coefficient, see `composition.granularity`.
         objective: "supervised" on labels, "negation" of some tasks; without labels "entropy",
             "fixmatch", or "self-labels" by each task's own adapters.
@@ -74,6 +68,9 @@ class Composer(TrainableCheckpoints):
 
     def __init__(
         self,
+        deltas: Sequence[str] = (),
+        backbone: str = "glyph-clip",
+        pretrained: str = "",
         granularity: str = "block",
         objective: ObjectiveName = "supervised",
         forget: Sequence[str] = (),
@@ -95,126 +92,71 @@ class Composer(TrainableCheckpoints):
                 "leave --model.forget out."
             )
         self.save_hyperparameters()
-        self.data: TasksDataModule | None = None
-        self.heads = nn.ModuleList()
 
     # --- set-up -------------------------------------------------------------------------------
 
-    def prepare(self, data: TasksDataModule, backbone: Backbone, deltas: Sequence[Delta]) -> None:
-        """Compose the deltas and embed the values of every task.
+    def setup(self, stage: str) -> None:
+        """Load backbone and deltas and compose them."""
+        if self.data is None:
+            self.prepare(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def prepare(
+        self,
+        data: TasksDataModule,
+        backbone: Backbone | None = None,
+        deltas: Mapping[Path, Delta] | None = None,
+    ) -> None:
+        """What `setup` does, for use without a trainer.
 
         Args:
-            data: the tasks, after `setup`.
-            backbone: what the deltas were trained on; its model is composed in place.
-            deltas: one or more.
+            data: the tasks, after their own `setup`.
+            backbone: a loaded backbone, to save loading it again; its model is composed in place.
+            deltas: folder -> loaded delta, to save loading them again.
 
         Raises:
-            InputError: if the deltas do not fit each other, the backbone or the settings.
+            InputError: if backbone or deltas cannot be loaded, do not fit each other or the
+                settings, or change the text tower.
         """
-        read_class_token_only(backbone.model)
-        self.backbone, self.delta_names = backbone, tuple(d.card.attribute for d in deltas)
-        self.pixels = Pixels(backbone.image_size, backbone.mean, backbone.std)
-        texts = {
-            name: self._text(task.prompts(task.attribute)) for name, task in data.tasks.items()
-        }
-        basis = Basis.from_deltas(deltas, backbone)
-        self.composition = Composition(
-            basis, self.hparams["granularity"], stream=self.hparams["stream"]
+        if deltas is None:
+            source = next(iter(data.tasks.values())).source_name
+            shelf = delta_folder(self.hparams["backbone"], source, "any").parent
+            deltas = open_deltas(self.hparams["deltas"], shelf)
+        self.deltas = dict(deltas)
+        found = list(self.deltas.values())
+        _check_towers(found)
+        self.delta_names = tuple(delta.card.attribute for delta in found)
+        self.objective = make_objective(
+            self.hparams["objective"],
+            forget=self.hparams["forget"],
+            experts={name: self._experts(task) for name, task in data.tasks.items()},
         )
-        start(self.composition, basis, self.hparams["start"])
+        self.backbone = backbone or load_backbone(
+            self.hparams["backbone"], self.hparams["pretrained"]
+        )
+        read_class_token_only(self.backbone.model)
+        self.pixels = Pixels(self.backbone.image_size, self.backbone.mean, self.backbone.std)
+        # Before the model is composed: texts are the base's.
         self.heads = nn.ModuleList(
-            TaskHead(name, task, texts[name]) for name, task in data.tasks.items()
+            TaskHead(name, task, self._text(task.prompts(task.attribute)))
+            for name, task in data.tasks.items()
         )
-        self.objective = self._objective(list(texts), data)
+        self.basis = Basis.from_deltas(found, self.backbone)
+        self.composition = Composition(
+            self.basis, self.hparams["granularity"], stream=self.hparams["stream"]
+        )
+        start(self.composition, self.basis, self.hparams["start"])
         self.data = data
         if self.hparams["compile"]:
-            backbone.model.visual.compile()
+            self.backbone.model.visual.compile()
 
     def _text(self, prompts: list[list[str]]) -> Tensor:
         with torch.no_grad():
             return value_embeddings(self.backbone.model, self.backbone.tokenizer, prompts)
 
-    def _objective(self, tasks: list[str], data: TasksDataModule) -> Objective:
-        name = self.hparams["objective"]
-        if name == "negation":
-            return Negation(self.hparams["forget"], tasks)
-        if name == "self-labels":
-            return SelfLabels({task: self._experts(data.tasks[task]) for task in tasks})
-        kinds: dict[str, type[Objective]] = {
-            "supervised": Supervised, "entropy": Entropy, "fixmatch": FixMatch
-        }  # fmt: skip
-        return kinds[name]()
-
     def _experts(self, task: AttributeDataModule) -> tuple[str, ...]:
         """The deltas of a task's own attributes."""
         own = getattr(task, "attributes", (task.attribute,))
         return tuple(name for name in self.delta_names if name in own)
-
-    # --- the model ----------------------------------------------------------------------------
-
-    @property
-    def scale(self) -> Tensor:
-        """CLIP's learned factor on cosines, frozen."""
-        return torch.exp(self.backbone.model.logit_scale.detach())
-
-    def encode_image(self, image: Tensor) -> Tensor:
-        """Unit-norm embeddings (B, D), float32, of uint8 images (B, 3, H, W)."""
-        return F.normalize(self.composition.encode_image(self.pixels(image)).float(), dim=-1)
-
-    @property
-    def task_heads(self) -> list[TaskHead]:
-        """The tasks' classifiers, in order."""
-        return [cast("TaskHead", head) for head in self.heads]
-
-    @property
-    def epoch(self) -> int:
-        """From 0."""
-        return self.current_epoch
-
-    @property
-    def last_epoch(self) -> int:
-        """The number of the last one."""
-        return (self.trainer.max_epochs or 1) - 1
-
-    def scored(self, image: Tensor, parts: Sequence[Mapping[str, Any]]) -> list[Scored]:
-        """Uint8 images (B, 3, H, W) scored task by task after one forward; see `Objective`."""
-        shares = torch.split(self.encode_image(image), [len(part["index"]) for part in parts])
-        scored = []
-        for number, (image_BD, part) in enumerate(zip(shares, parts, strict=True)):
-            head = self.task_heads[number]
-            logits_BV = head(image_BD, self.scale)
-            scored.append(Scored(head, *whole_batch(self, logits_BV, dict(part), _LABELS)))
-        return scored
-
-    def training_logits(self, task: int, deltas: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Scores of a task's training images by the base plus the sum of some deltas.
-
-        Returns:
-            Numbers of the images, int64 (N,), and logits (N, V).
-        """
-        return self._logits(self.task_heads[task], "train", deltas)
-
-    def base_scores(self) -> dict[str, float]:
-        """The base's main score of each task on its validation split."""
-        assert self.data is not None
-        scores = {}
-        for head in self.task_heads:
-            index_N, logits_NV = self._logits(head, "validation", ())
-            data = self.data.tasks[head.name]
-            labels = data.labels(data.attribute)
-            label, known = (torch.from_numpy(x)[index_N.cpu()] for x in labels[:2])
-            head.metrics.update(logits_NV, label.to(self.device), known.to(self.device))
-            scores[head.name] = head.score()
-        return scores
-
-    @torch.no_grad()
-    def _logits(self, head: TaskHead, split: str, deltas: Sequence[str]) -> tuple[Tensor, Tensor]:
-        assert self.data is not None
-        data = self.data.tasks[head.name]
-        members = data.members(split)
-        with self.composition.summed(deltas):
-            image_ND = embed(self.encode_image, data, members, device=self.device, text=head.name)
-        return torch.from_numpy(members).to(self.device), head(image_ND, self.scale)
 
     # --- steps --------------------------------------------------------------------------------
 
@@ -254,12 +196,20 @@ class Composer(TrainableCheckpoints):
             ", ".join(self.delta_names), ", ".join(self.data.tasks), self.hparams["objective"],
             f"{sum(sizes):,}", self.backbone.name, self.device.type, self.trainer.world_size,
         )  # fmt: skip
+        for number, head in enumerate(self.task_heads):
+            if head.objective == "sigmoid" and self.objective.uses_labels:
+                index_N, logits_NV = self.training_logits(number, ())
+                head.calibrate(logits_NV, *self._labels(head, index_N))
         self.objective.begin(self)
 
-    def on_train_epoch_start(self) -> None:
-        """Seed the views by (seed, epoch, rank): a resumed run draws what it would have drawn."""
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the views by (seed, epoch, batch, rank): a resumed run draws what it would have.
+
+        Once an epoch is not enough: loaders draw a seed of their own in between, or before.
+        """
         assert self.data is not None
-        torch.manual_seed(derived_seed(self.data.seed, self.current_epoch, self.global_rank))
+        place = self.current_epoch, batch_idx, self.global_rank
+        torch.manual_seed(derived_seed(self.data.seed, *place))
 
     def configure_optimizers(self) -> Any:
         """AdamW over the coefficients, with warm-up and a cosine to zero."""
@@ -285,3 +235,17 @@ class Composer(TrainableCheckpoints):
             "tasks": ", ".join(self.data.tasks),
             "base weights": self.backbone.fingerprint,
         }
+
+
+def _check_towers(deltas: Sequence[Delta]) -> None:
+    wrong = [
+        delta.card.attribute
+        for delta in deltas
+        if not all(name.startswith("visual.") for name in (*delta.factors, *delta.differences))
+    ]
+    if wrong:
+        raise InputError(
+            f"expected deltas of the image tower alone, got {len(wrong)} that change others: "
+            f"{first_five(wrong)}. Train them with --model.towers vision: the values' embeddings "
+            "are fixed while coefficients are fitted."
+        )

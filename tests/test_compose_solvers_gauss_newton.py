@@ -1,4 +1,4 @@
-"""Second-order steps reach the optimum, by derivatives that autograd confirms."""
+"""Second-order steps reach the optimum."""
 
 import math
 
@@ -10,12 +10,10 @@ from scipy.optimize import minimize
 
 from composition import Basis, Composition
 from composition.basis import StackedFactors
-from composition.solvers import jacobian as jacobians
 from composition.solvers.gauss_newton import gauss_newton
-from composition.solvers.jacobian import choose_mode, jacobian
 from composition.solvers.objective import Task
 from datamodules.errors import InputError
-from tests.compose_samples import DENSE, LORA, clip, compose, denses, images, loras
+from tests.compose_samples import clip, compose, images, loras
 
 RANKS, INPUTS, CLASSES = 6, 8, 3
 
@@ -88,58 +86,6 @@ def test_the_gap_foresees_how_much_is_left():
     assert start.reason == "steps"
     assert start.loss - best > 1e-4
     assert start.gap == pytest.approx(start.loss - best, rel=0.05)
-
-
-def by_autograd(composed, x, head):
-    """The Jacobian the slow way: all images at once, one logit at a time."""
-    values = head(x)
-    rows = [
-        torch.autograd.grad(value, composed.coefficients, retain_graph=True)[0].flatten()
-        for value in values.flatten()
-    ]
-    return torch.stack(rows).view(*values.shape, -1)
-
-
-KINDS = [("lora", g) for g in (*LORA, "spectral:6")] + [("dense", g) for g in DENSE]
-
-
-@pytest.mark.parametrize(("kind", "granularity"), KINDS)
-def test_both_modes_give_the_jacobian_of_autograd(kind, granularity):
-    deltas = loras() if kind == "lora" else denses()
-    composed = compose(deltas, granularity, dtype=torch.float64)
-    text_VD = drawn(4, 24, seed=7)
-
-    def head(x):
-        return composed.encode_image(x, normalize=True) @ text_VD.T
-
-    x = images(3, torch.float64)
-    expected = by_autograd(composed, x, head)
-    assert expected.abs().max() > 1e-3
-    modes = ["reverse"] if granularity.startswith("partition") else ["forward", "reverse"]
-    for mode in modes:
-        assert torch.allclose(jacobian(composed, head, x, mode), expected, atol=1e-12), mode
-    with torch.no_grad():
-        again = head(x)
-    assert torch.allclose(again, head(x), atol=1e-12), "nothing of the tangents is left behind"
-
-
-def test_tangents_pass_few_at_a_time_where_the_model_is_large(monkeypatch):
-    composed = compose(loras(), "block", dtype=torch.float64)
-    x = images(2, torch.float64)
-    together = jacobian(composed, composed.encode_image, x, "forward")
-    monkeypatch.setattr(jacobians, "_NUMBERS", 1)
-    alone = jacobian(composed, composed.encode_image, x, "forward")
-    assert torch.allclose(alone, together, atol=1e-13)
-
-
-def test_the_mode_has_fewer_passes_or_is_the_only_one():
-    composed = compose(loras(), "layer")
-    assert composed.coefficients.numel() == 6
-    assert [choose_mode(composed, classes) for classes in (2, 5, 6, 100)] == [
-        "reverse", "reverse", "forward", "forward",
-    ]  # fmt: skip
-    streamed = compose(denses(), "layer", stream=True)
-    assert choose_mode(streamed, 100) == "reverse"
 
 
 @pytest.mark.parametrize("classes", [4, 24])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from composition.__main__ import main as compose
 from lightning_modules.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -16,8 +17,9 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 def printed(words):
     out, err = io.StringIO(), io.StringIO()
     streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+    front_door = compose if Path(words[2]).name == "compose.yaml" else main
     with streams[0], streams[1], pytest.raises(SystemExit) as leave:
-        main([*map(str, words), "--print_config"])
+        front_door([*map(str, words), "--print_config"])
     assert leave.value.code == 0, err.getvalue()
     return yaml.safe_load(out.getvalue())
 
@@ -26,6 +28,13 @@ def words_of(path):
     """The command that a config belongs to; a new one must be named here."""
     commands = {
         "base.yaml": ["base", "--config", path],
+        "compose.yaml": [
+            "fit",
+            "--config",
+            path,
+            "--model.deltas=[color]",
+            '--data.tasks=[{"attribute": "color"}]',
+        ],
         "train.yaml": ["fit", "--config", path, "--data.attribute=color"],
     }
     assert path.name in commands, f"{path} has no command: add it to this test"

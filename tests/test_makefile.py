@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 TARGETS = {
     "help", "install", "doctor", "lock", "base", "dictionary", "train", "train-all", "evaluate",
     "verify", "test", "test-gpu", "test-ddp", "lint", "format", "types", "layers", "check", "bench",
-    "bench-gpu", "prepare", "split", "tensorboard", "clean", "experiment",
+    "bench-gpu", "prepare", "split", "tensorboard", "clean", "experiment", "compose",
 }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_evaluate_and_verify_name_what_they_need():
 def test_a_mistyped_variable_is_refused():
     done = run("make", "-n", "train", "ATTR=color", "DEVICE=4")
     assert done.returncode == 2
-    assert "DEVICE is not a variable here: expected one of ATTR DATA ROOT" in done.stderr
+    assert "DEVICE is not a variable here: expected one of ATTR ATTRS DATA ROOT" in done.stderr
 
 
 def test_dry_run_shows_one_command_a_person_could_type(venv):

@@ -1,5 +1,6 @@
 """What coefficients are fitted for."""
 
+from composition.objectives.choice import ObjectiveName, make_objective
 from composition.objectives.entropy import Entropy
 from composition.objectives.fixmatch import FixMatch
 from composition.objectives.negation import Negation
@@ -13,7 +14,9 @@ __all__ = [
     "Model",
     "Negation",
     "Objective",
+    "ObjectiveName",
     "Scored",
     "SelfLabels",
     "Supervised",
+    "make_objective",
 ]

@@ -3,7 +3,7 @@
     trusted:    for each class the n images that the zero-shot model is surest are of it; their
                 class is fixed as a pseudo-label
     the others: a pseudo-label from the weak view, p^(1/T) normalized, counts for the strong view
-                where the weak one is surer than a threshold that rises from .9 to 1
+                where the weak one is surer than a threshold that rises from .9 to 1 as steps go by
 
     L = CE(trusted) + mean over the others of [max p >= threshold] CE(pseudo-label, p(strong view))
 
@@ -51,8 +51,7 @@ class FixMatch(Objective):
         with torch.no_grad():
             weak = model.scored(weak_view(image), parts)
         strong = model.scored(strong_view(image), parts)
-        share = model.epoch / max(model.last_epoch, 1)
-        threshold = _LOWEST + (_HIGHEST - _LOWEST) * share
+        threshold = _LOWEST + (_HIGHEST - _LOWEST) * model.progress
         return mean_of(
             [
                 self._task(w.head.name, w.logits_BV, s.logits_BV, s.labels["index"], threshold)

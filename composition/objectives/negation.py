@@ -18,6 +18,7 @@ from composition.objectives.objective import Model, Objective, mean_of
 from datamodules.errors import InputError
 
 KEPT = 0.95  # share of the base's score that a control task must keep
+_TINY = 1e-12  # a base that scores nothing has nothing to lose
 
 
 class Negation(Objective):
@@ -31,7 +32,7 @@ class Negation(Objective):
         InputError: if none is forgotten, none is kept, or one is no task.
     """
 
-    information = "few-shot labelled"
+    information = "labelled training images"
     uses_labels = True
 
     def __init__(self, forget: Collection[str], tasks: Collection[str]) -> None:
@@ -54,7 +55,7 @@ class Negation(Objective):
     def begin(self, model: Model) -> None:
         """Score the base, which the control is held against."""
         self._base = model.base_scores()
-        self._chance = {head.name: 1 / len(head.values) for head in model.task_heads}
+        self._chance = {head.name: head.chance for head in model.task_heads}
 
     def loss(self, model: Model, batch: Mapping[str, Any]) -> Tensor:
         """The loss of a batch."""
@@ -73,5 +74,9 @@ class Negation(Objective):
         An epoch that does not is below all that do, by how much it lost.
         """
         left = [max(scores[name] - self._chance[name], 0.0) for name in self.forget]
-        lost = [KEPT - scores[n] / self._base[n] for n in scores if n not in self.forget]
+        lost = [
+            (KEPT * base - scores[name]) / max(base, _TINY)
+            for name, base in self._base.items()
+            if name not in self.forget
+        ]
         return -sum(left) / len(left) - (1 + max(lost) if max(lost) > 0 else 0.0)

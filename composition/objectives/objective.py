@@ -1,5 +1,8 @@
 """What coefficients are fitted for: a loss of a batch, and what it may know.
 
+Objectives without labels read answers as a softmax over a task's values, also where an image may
+show several of them.
+
 Shape letters: B images of all tasks, B_t of task t, V values of a task, D embedding width.
 """
 
@@ -43,8 +46,8 @@ class Model(Protocol):
         ...
 
     @property
-    def last_epoch(self) -> int:
-        """The number of the last one."""
+    def progress(self) -> float:
+        """Share of the training steps that are done, in [0, 1)."""
         ...
 
     def scored(self, image: Tensor, parts: Sequence[Mapping[str, Any]]) -> list[Scored]:

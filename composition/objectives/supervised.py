@@ -18,7 +18,7 @@ from composition.objectives.objective import Model, Objective, mean_of
 class Supervised(Objective):
     """The mean of the tasks' own losses."""
 
-    information = "few-shot labelled"
+    information = "labelled training images"
     uses_labels = True
 
     def loss(self, model: Model, batch: Mapping[str, Any]) -> Tensor:

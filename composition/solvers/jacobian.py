@@ -2,8 +2,8 @@
 
 forward   one forward pass with a tangent for each coefficient, some at a time. The tangent runs
           through merged weights, so that no custom gradient is asked for.
-reverse   one backward pass for each image and class. Coefficients are shared by all images, so a
-          batch would mix their gradients.
+reverse   one backward pass for each class, of all images at once where they can be told apart
+          (`solvers.rows`), else of each image.
 
 Forward costs as many passes as there are coefficients, reverse as many as there are classes.
 
@@ -21,6 +21,7 @@ from torch.func import functional_call, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from composition.composed import Composition
+from composition.solvers.rows import rows_at_once
 from composition.terms import Partitioned, Streamed
 
 Logits = Callable[[Tensor], Tensor]
@@ -91,6 +92,9 @@ def _by_columns(composition: Composition, logits: Logits, images: Tensor) -> Ten
 
 
 def _by_rows(composition: Composition, logits: Logits, images: Tensor) -> Tensor:
+    together = rows_at_once(composition, logits, images)
+    if together is not None:
+        return together
     coefficients, rows = composition.coefficients, []
     with torch.enable_grad():
         for image in images.unbind():

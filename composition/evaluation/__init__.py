@@ -1,0 +1,6 @@
+"""A learned composition held against everything that needs no learning, on the same images."""
+
+from composition.evaluation.results import Evaluation, Gain, Score
+from composition.evaluation.scoring import evaluate
+
+__all__ = ["Evaluation", "Gain", "Score", "evaluate"]

@@ -1,0 +1,123 @@
+"""What learned coefficients are held against: ways to compose the same deltas without learning.
+
+    base           no delta
+    color alone    one delta as it was trained, for each of them
+    sum, mean      all deltas, by 1 or by 1 / K
+    best scale     all deltas by one number, chosen on the validation splits
+    closed form    the data-free solution of `composition.solvers.least_squares`
+    learned        the composition's own coefficients, last
+
+Shape letters: K deltas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from composition.basis import Basis
+from composition.coefficients import from_named
+from composition.composed import Composition
+from composition.solvers.least_squares import least_squares
+from composition.solvers.moments import delta_moments
+from composition.start import plain_sum
+from datamodules.errors import InputError
+
+BASE, LEARNED = "base", "learned"
+SCALES = tuple(number / 20 for number in range(1, 41))  # 0.05 to 2.0
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search for the best scale.
+
+    Args:
+        scale: the best of the tried ones; of equal ones the smallest.
+        curve: each tried scale and its score.
+    """
+
+    scale: float
+    curve: tuple[tuple[float, float], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Coefficients of one composition.
+
+    Args:
+        models: name -> coefficients, of the composition's own shape; the base first, the learned
+            ones last.
+        chosen_on: name -> what chose the coefficients: "no data", or "labelled validation".
+        search: for the best scale.
+        left_out: name -> why this composition has no such yardstick.
+    """
+
+    models: dict[str, Tensor] = field(repr=False)
+    chosen_on: dict[str, str]
+    search: Search
+    left_out: dict[str, str]
+
+
+def yardsticks(composition: Composition, basis: Basis, score: Callable[[], float]) -> Yardsticks:
+    """Work them all out; the composition has its own coefficients again when this returns.
+
+    Args:
+        composition: as it was learned.
+        basis: its deltas.
+        score: how good the composition is as it is then, on validation images; more is better.
+    """
+    learned, total = composition.coefficients.detach().clone(), plain_sum(composition, basis)
+    models: dict[str, Tensor] = {BASE: torch.zeros_like(total)}
+    left_out: dict[str, str] = {}
+    with restored(composition):
+        for name in basis.names:
+            try:
+                composition.one_hot(name)
+            except InputError as error:
+                left_out[f"{name} alone"] = str(error)
+                continue
+            models[f"{name} alone"] = composition.coefficients.detach().clone()
+        if len(basis.names) > 1:
+            models |= {"sum": total, "mean": total / len(basis.names)}
+        else:
+            left_out |= dict.fromkeys(("sum", "mean"), "there is one delta")
+        search = _search(composition, total, score)
+    models["best scale"] = search.scale * total
+    try:
+        moments = delta_moments(basis)
+        solved = least_squares(basis, composition.granularity, moments=moments).coefficients
+        models["closed form"] = from_named(composition.layout, solved).to(total)
+    except InputError as error:
+        left_out["closed form"] = str(error)
+    chosen_on = dict.fromkeys(models, "no data") | {"best scale": "labelled validation"}
+    return Yardsticks(models | {LEARNED: learned}, chosen_on, search, left_out)
+
+
+@contextmanager
+def restored(composition: Composition) -> Iterator[None]:
+    """Afterwards the coefficients are what they were before."""
+    kept = composition.coefficients.detach().clone()
+    try:
+        yield
+    finally:
+        assign(composition, kept)
+
+
+@torch.no_grad()
+def assign(composition: Composition, coefficients: Tensor) -> None:
+    """Set the coefficients, of the composition's own shape."""
+    composition.coefficients.copy_(coefficients)
+
+
+def _search(composition: Composition, total: Tensor, score: Callable[[], float]) -> Search:
+    curve = []
+    for scale in SCALES:
+        assign(composition, scale * total)
+        curve.append((scale, score()))
+    known = [point for point in curve if not math.isnan(point[1])] or curve
+    return Search(max(known, key=lambda point: point[1])[0], tuple(curve))
