@@ -77,3 +77,13 @@ def test_colors_that_share_a_sign_differ_under_any_color_vision(dark, sight):
     seen = [lab(np.array(SIGHTS[sight]) @ linear(each)) for each in tints(dark)]
     pairs = [(a, b) for a, b in combinations(range(11), 2) if a % 4 == b % 4]
     assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in pairs) > 20
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_readable(dark):
+    colors = scheme(dark)
+    assert contrast(colors["ink"], colors["paper"]) > 12
+    for name in ("soft", "accent"):
+        assert contrast(colors[name], colors["paper"]) > 4.5
+        assert contrast(colors[name], colors["faint"]) > 4.5
+    assert contrast(colors["ink"], colors["hit"]) > 4.5

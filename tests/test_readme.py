@@ -19,8 +19,9 @@ from lightning_modules.__main__ import main as training_main
 REPOSITORY = Path(__file__).parents[1]
 SMALL = {"train": 96, "validation": 48, "test_seen": 40, "test_unseen": 40}
 SHRINK = ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false"]
-# Servers, whole suites and long studies are only looked at, not run.
-ONLY_LISTED = {"test", "tensorboard", "bench", "experiment", "train-all"}
+# Servers, whole suites and long studies are only looked at, not run; nor is composing, which needs
+# two deltas and has tests of its own.
+ONLY_LISTED = {"test", "tensorboard", "bench", "experiment", "train-all", "compose"}
 # Not an error: the checkpoint, the folder and the weights are the reader's own.
 PLACEHOLDERS = ("last.ckpt", "path/to")
 
