@@ -24,8 +24,7 @@ from composition.export.store import COMPOSITION_FOLDER
 from composition.heatmap import LogCoefficients, used_coefficients, write_heatmap
 from datamodules.files import write_json
 from datamodules.tasks import TasksDataModule
-from lightning_modules.arguments import LightningLineParser
-from lightning_modules.run_cli import RunCLI, load_best, run_callbacks, short_path
+from lightning_modules.run_cli import RunCLI, load_best, run_callbacks, run_options, short_path
 
 HEATMAP_NAME, SCORES_NAME = "coefficients.png", "scores.json"
 _log = logging.getLogger(__name__)
@@ -135,15 +134,5 @@ def fit(args: Sequence[str] | None = None) -> ComposeCLI:
     return ComposeCLI(
         Composer,
         TasksDataModule,
-        args=None if args is None else list(args),
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        parser_class=LightningLineParser,
-        parser_kwargs={"allow_abbrev": False, "prog": "python -m composition"},
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={
-            "callbacks": callbacks(),
-            "enable_model_summary": False,
-            "use_distributed_sampler": False,
-        },
+        **run_options("composition", args, callbacks()),
     )

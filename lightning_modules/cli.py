@@ -16,7 +16,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.attribute import AttributeDataModule
 from lightning_modules.adapter import AttributeAdapter
-from lightning_modules.arguments import LightningLineParser
 from lightning_modules.callbacks import (
     LogCharts,
     LogDictionary,
@@ -26,7 +25,7 @@ from lightning_modules.callbacks import (
 from lightning_modules.comparison import Row
 from lightning_modules.delta import Delta, DeltaCard, delta_folder, save_delta
 from lightning_modules.evaluation import card_metrics, evaluate
-from lightning_modules.run_cli import RunCLI, load_best, run_callbacks, short_path
+from lightning_modules.run_cli import RunCLI, load_best, run_callbacks, run_options, short_path
 
 
 class AttributeCLI(RunCLI):
@@ -132,15 +131,5 @@ def train(args: Sequence[str] | None = None) -> AttributeCLI:
     return AttributeCLI(
         AttributeAdapter,
         AttributeDataModule,
-        args=None if args is None else list(args),
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        parser_class=LightningLineParser,
-        parser_kwargs={"allow_abbrev": False, "prog": "python -m lightning_modules"},
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={
-            "callbacks": callbacks(),
-            "enable_model_summary": False,
-            "use_distributed_sampler": False,
-        },
+        **run_options("lightning_modules", args, callbacks()),
     )

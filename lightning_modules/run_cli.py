@@ -6,7 +6,7 @@ import copy
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from datamodules.errors import InputError
 from datamodules.names import safe_name
+from lightning_modules.arguments import LightningLineParser
 from lightning_modules.callbacks import EndTogether, LogHyperparameters, StopOnNaN, Throughput
 from lightning_modules.checkpoints import ORIGIN, AtomicCheckpointIO, newest, remove_partials
 from lightning_modules.comparison import Row
@@ -197,6 +198,29 @@ def run_callbacks() -> list[Callback]:
         best, last, EndTogether(), LearningRateMonitor("step"), StopOnNaN(), Throughput(),
         LogHyperparameters("score/val"),
     ]  # fmt: skip
+
+
+def run_options(room: str, args: Sequence[str] | None, callbacks: list[Callback]) -> dict[str, Any]:
+    """What every `RunCLI` is made with, beside its classes.
+
+    Args:
+        room: whose front door it is.
+        args: words of the command line; None takes this process's.
+        callbacks: see `run_callbacks`.
+    """
+    return {
+        "args": None if args is None else list(args),
+        "seed_everything_default": 0,
+        "auto_configure_optimizers": False,
+        "parser_class": LightningLineParser,
+        "parser_kwargs": {"allow_abbrev": False, "prog": f"python -m {room}"},
+        "save_config_kwargs": {"overwrite": True},
+        "trainer_defaults": {
+            "callbacks": callbacks,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+        },
+    }
 
 
 def load_best(model: torch.nn.Module, keeper: Any) -> None:
