@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +31,9 @@ from datamodules.tasks import TasksDataModule
 from lightning_modules.backbone import Backbone, load_backbone
 from lightning_modules.class_token import read_class_token_only
 from lightning_modules.delta import Delta, delta_folder
+from lightning_modules.optimizer import adamw
 from lightning_modules.pixels import Pixels
-from lightning_modules.schedule import derived_seed, warmup_cosine
+from lightning_modules.schedule import derived_seed
 from lightning_modules.tensors import first_five
 from lightning_modules.value_text import value_embeddings
 
@@ -213,18 +213,7 @@ class Composer(TaskModel):
 
     def configure_optimizers(self) -> Any:
         """AdamW over the coefficients, with warm-up and a cosine to zero."""
-        optimizer = torch.optim.AdamW(
-            [self.composition.coefficients],
-            lr=self.hparams["lr"],
-            weight_decay=self.hparams["weight_decay"],
-        )
-        rate = partial(
-            warmup_cosine,
-            warmup_steps=self.hparams["warmup_steps"],
-            num_steps=self.trainer.estimated_stepping_batches,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self, [self.composition.coefficients])
 
     def origin(self) -> dict[str, str]:
         """What a checkpoint of these coefficients belongs to."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -35,9 +34,10 @@ from lightning_modules.losses import (
 )
 from lightning_modules.memory import BaseMemory, remember
 from lightning_modules.metrics import Objective, attribute_metrics
+from lightning_modules.optimizer import adamw
 from lightning_modules.pairs import training_offsets
 from lightning_modules.processes import whole_batch
-from lightning_modules.schedule import derived_seed, warmup_cosine
+from lightning_modules.schedule import derived_seed
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 _LABELS = ("label", "known", "weight")  # what the losses need of a batch
@@ -278,16 +278,7 @@ class AttributeAdapter(TrainableCheckpoints):
     def configure_optimizers(self) -> Any:
         """AdamW over the trainable tensors, with warm-up and a cosine to zero."""
         trainable = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trainable, lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"]
-        )
-        rate = partial(
-            warmup_cosine,
-            warmup_steps=self.hparams["warmup_steps"],
-            num_steps=self.trainer.estimated_stepping_batches,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self, trainable)
 
     def origin(self) -> dict[str, str]:
         """What a checkpoint of this adapter belongs to."""
