@@ -3,7 +3,7 @@
     base           no delta
     color alone    one delta as it was trained, for each of them
     sum, mean      all deltas, by 1 or by 1 / K
-    best scale     all deltas by one number, chosen on the validation splits
+    best scale     all deltas by one number, sought on the validation splits to 0.05
     closed form    the data-free solution of `composition.solvers.least_squares`
     learned        the composition's own coefficients, last
 
@@ -29,7 +29,9 @@ from composition.start import plain_sum
 from datamodules.errors import InputError
 
 BASE, LEARNED = "base", "learned"
-SCALES = tuple(number / 20 for number in range(1, 41))  # 0.05 to 2.0
+_UNIT = 20  # scales are multiples of 1 / 20
+_STEPS = (4, 2, 1)  # of the search, in these units: the range by the first, then around the best
+LOWEST, HIGHEST = 1, 40  # 0.05 to 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Search:
 
     Args:
         scale: the best of the tried ones; of equal ones the smallest.
-        curve: each tried scale and its score.
+        curve: each tried scale and its score, by scale.
     """
 
     scale: float
@@ -115,9 +117,18 @@ def assign(composition: Composition, coefficients: Tensor) -> None:
 
 
 def _search(composition: Composition, total: Tensor, score: Callable[[], float]) -> Search:
-    curve = []
-    for scale in SCALES:
-        assign(composition, scale * total)
-        curve.append((scale, score()))
-    known = [point for point in curve if not math.isnan(point[1])] or curve
-    return Search(max(known, key=lambda point: point[1])[0], tuple(curve))
+    """The whole range in coarse steps, then the neighbors of the best in ever finer ones."""
+    found: dict[int, float] = {}
+
+    def best() -> int:
+        known = {number: each for number, each in found.items() if not math.isnan(each)} or found
+        return max(sorted(known), key=known.__getitem__)
+
+    for step in _STEPS:
+        tried = (best() - step, best() + step) if found else range(step, HIGHEST + 1, step)
+        for number in tried:
+            if LOWEST <= number <= HIGHEST and number not in found:
+                assign(composition, number / _UNIT * total)
+                found[number] = score()
+    curve = tuple((number / _UNIT, found[number]) for number in sorted(found))
+    return Search(best() / _UNIT, curve)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from composition.evaluation import answers as answers_module
 from composition.evaluation import evaluate, scoring
 from composition.solvers import delta_moments, least_squares
-from composition.yardsticks import SCALES, yardsticks
+from composition.yardsticks import yardsticks
 from datamodules.tasks import Task
 from lightning_modules.comparison import compare
 from lightning_modules.metrics import CompositionalAccuracy
@@ -131,16 +131,30 @@ def test_models_come_in_order_and_each_says_what_chose_it(found):
     assert found.left_out == {}
 
 
-def test_the_best_scale_is_the_best_of_the_grid_on_validation(plain, data, found):
-    assert [scale for scale, _ in found.search.curve] == pytest.approx(np.arange(1, 41) * 0.05)
-    for scale, score in found.search.curve[::13]:
+def test_the_best_scale_is_the_best_of_those_tried_on_validation(plain, data, found):
+    tried = [scale for scale, _ in found.search.curve]
+    assert tried == sorted(set(tried))
+    assert set(np.round(np.arange(1, 11) * 0.2, 2)) < set(np.round(tried, 2))
+    for scale, score in found.search.curve[::5]:
         right = []
         for task in data.tasks:
             logits, truth = plain(task, "validation", lambda *_, s=scale: s)
             right.append((logits.argmax(1).numpy() == truth).mean())
         assert score == pytest.approx(np.mean(right), abs=1e-6)
     scores = [score for _, score in found.search.curve]
-    assert found.search.scale == SCALES[int(np.argmax(scores))]
+    assert found.search.scale == tried[int(np.argmax(scores))]
+
+
+@pytest.mark.parametrize("best", [0.05, 0.2, 0.35, 1.0, 1.45, 1.9, 2.0])
+def test_the_search_finds_the_peak_of_a_curve_to_a_twentieth(composer, best):
+    def score() -> float:
+        return -abs(float(composer.composition.coefficients.detach().mean()) - best)
+
+    kept = composer.composition.coefficients.detach().clone()
+    search = yardsticks(composer.composition, composer.basis, score).search
+    assert search.scale == pytest.approx(best)
+    assert len(search.curve) <= 14
+    assert torch.equal(kept, composer.composition.coefficients)
 
 
 def test_the_closed_form_is_that_of_the_solver(composer):

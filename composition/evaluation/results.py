@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from composition.evaluation.unseen import METRICS
-from composition.yardsticks import BASE, LEARNED, SCALES, Search
+from composition.yardsticks import BASE, LEARNED, Search
 from datamodules.text_table import text_table
 from lightning_modules.comparison import Row
 
@@ -133,8 +133,8 @@ class Evaluation:
         lines += [
             f"{_NOTE}.",
             "",
-            f"best scale: {self.search.scale:.2f}, of {SCALES[0]:.2f} to {SCALES[-1]:.2f}, by the "
-            "mean score on the validation splits.",
+            f"best scale: {self.search.scale:.2f}, of {len(self.search.curve)} tried, by the mean "
+            "score on the validation splits.",
         ]
         for name, why in self.left_out.items():
             lines += ["", f"left out: {name}: {why.removesuffix('.')}."]
