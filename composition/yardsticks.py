@@ -3,7 +3,8 @@
     base           no delta
     color alone    one delta as it was trained, for each of them
     sum, mean      all deltas, by 1 or by 1 / K
-    best scale     all deltas by one number, sought on the validation splits to 0.05
+    negated        instead of these, the deltas of what is to be forgotten by -1
+    best scale     the sum, or the negated, by one number, sought on validation splits to 0.05
     closed form    the data-free solution of `composition.solvers.least_squares`
     learned        the composition's own coefficients, last
 
@@ -13,7 +14,7 @@ Shape letters: K deltas.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -39,7 +40,7 @@ class Search:
     """The search for the best scale.
 
     Args:
-        scale: the best of the tried ones; of equal ones the smallest.
+        scale: the best of the tried ones; of equal ones the smallest; NaN if none was tried.
         curve: each tried scale and its score, by scale.
     """
 
@@ -65,16 +66,23 @@ class Yardsticks:
     left_out: dict[str, str]
 
 
-def yardsticks(composition: Composition, basis: Basis, score: Callable[[], float]) -> Yardsticks:
+def yardsticks(
+    composition: Composition,
+    basis: Basis,
+    score: Callable[[], float],
+    arithmetic: Mapping[str, float],
+) -> Yardsticks:
     """Work them all out; the composition has its own coefficients again when this returns.
 
     Args:
         composition: as it was learned.
         basis: its deltas.
         score: how good the composition is as it is then, on validation images; more is better.
+        arithmetic: delta -> what plain arithmetic multiplies it by: 1 for all, or -1 for what is to
+            be forgotten and 0 for the others.
     """
-    learned, total = composition.coefficients.detach().clone(), plain_sum(composition, basis)
-    models: dict[str, Tensor] = {BASE: torch.zeros_like(total)}
+    learned = composition.coefficients.detach().clone()
+    models: dict[str, Tensor] = {BASE: torch.zeros_like(learned)}
     left_out: dict[str, str] = {}
     with restored(composition):
         for name in basis.names:
@@ -84,20 +92,46 @@ def yardsticks(composition: Composition, basis: Basis, score: Callable[[], float
                 left_out[f"{name} alone"] = str(error)
                 continue
             models[f"{name} alone"] = composition.coefficients.detach().clone()
-        if len(basis.names) > 1:
-            models |= {"sum": total, "mean": total / len(basis.names)}
+        search = Search(math.nan, ())
+        try:
+            total = _weighted(composition, basis, arithmetic)
+        except InputError as error:
+            left_out |= dict.fromkeys(("negated", "best scale"), str(error))
         else:
-            left_out |= dict.fromkeys(("sum", "mean"), "there is one delta")
-        search = _search(composition, total, score)
-    models["best scale"] = search.scale * total
+            if min(arithmetic.values()) < 0:
+                models["negated"] = total
+            elif len(basis.names) > 1:
+                models |= {"sum": total, "mean": total / len(basis.names)}
+            else:
+                left_out |= dict.fromkeys(("sum", "mean"), "there is one delta")
+            search = _search(composition, total, score)
+            models["best scale"] = search.scale * total
     try:
         moments = delta_moments(basis)
-        solved = least_squares(basis, composition.granularity, moments=moments).coefficients
+        solved = least_squares(
+            basis, composition.granularity, moments=moments, targets=arithmetic
+        ).coefficients
         models["closed form"] = from_named(composition.layout, solved).to(total)
     except InputError as error:
         left_out["closed form"] = str(error)
     chosen_on = dict.fromkeys(models, "no data") | {"best scale": "labelled validation"}
     return Yardsticks(models | {LEARNED: learned}, chosen_on, search, left_out)
+
+
+def _weighted(composition: Composition, basis: Basis, arithmetic: Mapping[str, float]) -> Tensor:
+    """The coefficients of this weighted sum; those of the composition are changed.
+
+    Raises:
+        InputError: if directions are shared by all deltas, and this is not their plain sum.
+    """
+    if set(arithmetic.values()) == {1.0}:
+        return plain_sum(composition, basis)
+    total = torch.zeros_like(composition.coefficients)
+    for name, weight in arithmetic.items():
+        if weight:
+            composition.one_hot(name)
+            total += weight * composition.coefficients.detach()
+    return total
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tests.compose_runs import drawn_delta, open_backbone, open_data, prepared
 from tests.pair_folder import entry, write_pairs
 
 PAIR = "color+shape"
+SUM = {"color": 1.0, "shape": 1.0}
 MODELS = [
     "base", "color alone", "shape alone", "sum", "mean", "best scale", "closed form", "learned",
 ]  # fmt: skip
@@ -151,7 +152,7 @@ def test_the_search_finds_the_peak_of_a_curve_to_a_twentieth(composer, best):
         return -abs(float(composer.composition.coefficients.detach().mean()) - best)
 
     kept = composer.composition.coefficients.detach().clone()
-    search = yardsticks(composer.composition, composer.basis, score).search
+    search = yardsticks(composer.composition, composer.basis, score, SUM).search
     assert search.scale == pytest.approx(best)
     assert len(search.curve) <= 14
     assert torch.equal(kept, composer.composition.coefficients)
@@ -159,7 +160,7 @@ def test_the_search_finds_the_peak_of_a_curve_to_a_twentieth(composer, best):
 
 def test_the_closed_form_is_that_of_the_solver(composer):
     solved = least_squares(composer.basis, "block", moments=delta_moments(composer.basis))
-    models = yardsticks(composer.composition, composer.basis, lambda: 0.0).models
+    models = yardsticks(composer.composition, composer.basis, lambda: 0.0, SUM).models
     expected = [list(row.values()) for row in solved.coefficients.values()]
     torch.testing.assert_close(models["closed form"], torch.tensor(expected))
     assert list(models) == MODELS
@@ -227,23 +228,41 @@ def test_images_that_tasks_share_are_embedded_once(composer, data, monkeypatch):
 def test_yardsticks_that_a_granularity_lacks_are_named(world, data):
     shared = prepared(world, data, granularity="spectral:4", start="sum")
     total = shared.composition.coefficients.detach().clone()
-    found = yardsticks(shared.composition, shared.basis, lambda: math.nan)
+    found = yardsticks(shared.composition, shared.basis, lambda: math.nan, SUM)
     assert list(found.models) == ["base", "sum", "mean", "best scale", "learned"]
     assert torch.equal(found.models["sum"], total)
     torch.testing.assert_close(found.models["mean"], total / 2)
     assert found.search.scale == 0.05, "nothing is known of any: the smallest"
     assert set(found.left_out) == {"color alone", "shape alone", "closed form"}
     heads = prepared(world, data, granularity="head")
-    assert set(yardsticks(heads.composition, heads.basis, lambda: 0.0).left_out) == {"closed form"}
+    found = yardsticks(heads.composition, heads.basis, lambda: 0.0, SUM)
+    assert set(found.left_out) == {"closed form"}
     one = prepared(world, data, names=("color",))
-    found = yardsticks(one.composition, one.basis, lambda: 0.0)
+    found = yardsticks(one.composition, one.basis, lambda: 0.0, {"color": 1.0})
     assert found.left_out == {"sum": "there is one delta", "mean": "there is one delta"}
+
+
+def test_what_is_forgotten_is_held_against_its_negated_delta(world, data):
+    whole = prepared(world, data, granularity="block")
+    weights = {"color": -1.0, "shape": 0.0}
+    found = yardsticks(whole.composition, whole.basis, lambda: 0.0, weights)
+    assert list(found.models) == [
+        "base", "color alone", "shape alone", "negated", "best scale", "closed form", "learned",
+    ]  # fmt: skip
+    row = dict(zip(whole.basis.names, found.models["negated"], strict=True))
+    assert (row["color"] == -1).all()
+    assert (row["shape"] == 0).all()
+    assert torch.equal(found.models["best scale"], 0.05 * found.models["negated"])
+    shared = prepared(world, data, granularity="spectral:4", start="sum")
+    found = yardsticks(shared.composition, shared.basis, lambda: 0.0, weights)
+    assert {"negated", "best scale"} < set(found.left_out)
+    assert found.search.curve == ()
 
 
 def test_coefficients_are_put_back_when_the_search_fails(composer):
     before = composer.composition.coefficients.detach().clone()
     with pytest.raises(ZeroDivisionError):
-        yardsticks(composer.composition, composer.basis, lambda: 1 / 0)
+        yardsticks(composer.composition, composer.basis, lambda: 1 / 0, SUM)
     assert torch.equal(composer.composition.coefficients, before)
 
 

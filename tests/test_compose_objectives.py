@@ -14,6 +14,7 @@ from composition.objectives.views import strong_view, weak_view
 from datamodules.errors import InputError
 
 NAMES = ("color", "shape")
+EXPERTS = {name: (name,) for name in NAMES}
 
 
 def drawn(rows, columns, seed):
@@ -136,7 +137,7 @@ def test_negation_is_least_where_the_forgotten_answers_are_even():
     kept = drawn(4, 3, 1)
     losses = {}
     for name, x in (("even", np.ones((2, 4))), ("sure", np.eye(4)[:2] * 8)):
-        objective = Negation(["shape"], NAMES)
+        objective = Negation(["shape"], EXPERTS)
         losses[name] = float(objective.loss(Fake([kept, x]), batch(range(4), range(2))))
         expected = -np.log(softmax(x)).mean() + kept.mean()
         assert losses[name] == pytest.approx(expected)
@@ -198,7 +199,7 @@ def test_a_strong_view_hides_a_square_behind_the_mean_color():
 
 
 def negation(base):
-    objective = Negation(["shape"], ("color", "shape", "size"))
+    objective = Negation(["shape"], EXPERTS | {"size": ()})
     model = Fake(base=base)
     model.task_heads.append(SimpleNamespace(name="size", chance=0.25))
     objective.begin(model)
@@ -214,6 +215,13 @@ def test_negation_chooses_the_least_of_the_forgotten_that_keeps_the_control():
     assert select(color=0.6, shape=0.25, size=0.5) == pytest.approx(-(1 + 0.2))
     worst = select(color=0.8, shape=1.0, size=0.5)
     assert worst > select(color=0.75, shape=0.25, size=0.5) > select(color=0.6, shape=0.25, size=0)
+
+
+def test_plain_arithmetic_adds_or_takes_away_what_is_forgotten():
+    assert Supervised().arithmetic(["color", "size"]) == {"color": 1.0, "size": 1.0}
+    objective = Negation(["shape"], EXPERTS)
+    assert objective.arithmetic(["color", "shape"]) == {"color": 0.0, "shape": -1.0}
+    assert objective.arithmetic(["hue", "size"]) == {"hue": -1.0, "size": -1.0}
 
 
 def test_a_control_that_the_base_cannot_tell_has_nothing_to_lose():
@@ -240,13 +248,13 @@ def message(call, *args):
 
 
 def test_what_cannot_be_forgotten_is_refused():
-    assert message(Negation, ["mood", "color"], NAMES) == (
+    assert message(Negation, ["mood", "color"], EXPERTS) == (
         "--model.forget names mood, expected some of the tasks: color, shape."
     )
-    assert message(Negation, [], NAMES) == (
+    assert message(Negation, [], EXPERTS) == (
         "--model.forget is empty, expected the tasks to be forgotten."
     )
-    assert message(Negation, ["shape", "color"], NAMES) == (
+    assert message(Negation, ["shape", "color"], EXPERTS) == (
         "--model.forget names every task (color, shape), so none is left as the control that shows "
         "what else is lost. Add a task that is to be kept."
     )

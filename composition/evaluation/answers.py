@@ -5,7 +5,6 @@ Shape letters: N images of a split, M images of a source, V values of a task, D 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -73,14 +72,6 @@ def answers(
             found[name, split] = Answers(logits_NV, *_truth(group[name], own_N))
     # In the order of tasks, whatever images they share.
     return {(name, split): found[name, split] for name in splits for split in splits[name]}
-
-
-def mean_score(model: TaskModel, found: Mapping[Place, Answers]) -> float:
-    """Mean of the main scores, each task and split alike, of those that have one; else NaN."""
-    metrics = {head.name: head.main_metric for head in model.task_heads}
-    scores = [each.score(metrics[name]) for (name, _), each in found.items()]
-    known = [score for score in scores if not math.isnan(score)]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _truth(data: AttributeDataModule, members_N: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

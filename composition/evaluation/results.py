@@ -95,7 +95,7 @@ class Evaluation:
             "protocol": self.protocol,
             "scores": [_plain(each) for each in self.scores],
             "gains": [_plain(each) for each in self.gains],
-            "best_scale": self.search.scale,
+            "best_scale": _or_none(self.search.scale),
             "scales": [[scale, _or_none(score)] for scale, score in self.search.curve],
             "left_out": self.left_out,
         }
@@ -130,12 +130,13 @@ class Evaluation:
 
     def _written(self, write: Callable[[_Table], list[str]]) -> str:
         lines = [line for table in self._tables() for line in (*write(table), "")]
-        lines += [
-            f"{_NOTE}.",
-            "",
-            f"best scale: {self.search.scale:.2f}, of {len(self.search.curve)} tried, by the mean "
-            "score on the validation splits.",
-        ]
+        lines.append(f"{_NOTE}.")
+        if self.search.curve:
+            lines += [
+                "",
+                f"best scale: {self.search.scale:.2f}, of {len(self.search.curve)} tried, by its "
+                "merit on the validation splits.",
+            ]
         for name, why in self.left_out.items():
             lines += ["", f"left out: {name}: {why.removesuffix('.')}."]
         return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from composition.composer import Composer
-from composition.evaluation.answers import Answers, Place, answers, mean_score
+from composition.evaluation.answers import Answers, Place, answers
 from composition.evaluation.results import Evaluation, Gain, Score
 from composition.evaluation.unseen import seen_and_unseen
 from composition.yardsticks import LEARNED, assign, restored, yardsticks
@@ -38,10 +38,14 @@ def evaluate(model: Composer, data: TasksDataModule) -> Evaluation:
     tasks = data.tasks
     splits = {name: ("validation", *task.test_splits) for name, task in tasks.items()}
     validation = dict.fromkeys(tasks, ("validation",))
+    metrics = {head.name: head.main_metric for head in model.task_heads}
+
+    def merit() -> float:
+        its = answers(model, data, validation, text="best scale")
+        return model.objective.merit({task: a.score(metrics[task]) for (task, _), a in its.items()})
+
     found = yardsticks(
-        model.composition,
-        model.basis,
-        lambda: mean_score(model, answers(model, data, validation, text="best scale")),
+        model.composition, model.basis, merit, model.objective.arithmetic(model.basis.names)
     )
     learned = answers(model, data, splits, text=LEARNED)
     scores: list[Score] = []

@@ -29,7 +29,7 @@ def make_objective(
         InputError: if it does not fit the tasks.
     """
     if name == "negation":
-        return Negation(forget, tuple(experts))
+        return Negation(forget, experts)
     if name == "self-labels":
         return SelfLabels(experts)
     kinds: dict[str, type[Objective]] = {

@@ -9,7 +9,7 @@ know nothing, p uniform, where accuracy is chance.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +26,7 @@ class Negation(Objective):
 
     Args:
         forget: names of the tasks to forget.
-        tasks: names of all tasks.
+        experts: task -> the deltas of its own attributes, for all tasks.
 
     Raises:
         InputError: if none is forgotten, none is kept, or one is no task.
@@ -35,20 +35,21 @@ class Negation(Objective):
     information = "labelled training images"
     uses_labels = True
 
-    def __init__(self, forget: Collection[str], tasks: Collection[str]) -> None:
-        if unknown := sorted(set(forget) - set(tasks)):
+    def __init__(self, forget: Collection[str], experts: Mapping[str, Collection[str]]) -> None:
+        if unknown := sorted(set(forget) - set(experts)):
             raise InputError(
                 f"--model.forget names {', '.join(unknown)}, expected some of the tasks: "
-                f"{', '.join(tasks)}."
+                f"{', '.join(experts)}."
             )
         if not forget:
             raise InputError("--model.forget is empty, expected the tasks to be forgotten.")
-        if set(forget) == set(tasks):
+        if set(forget) == set(experts):
             raise InputError(
-                f"--model.forget names every task ({', '.join(tasks)}), so none is left as the "
+                f"--model.forget names every task ({', '.join(experts)}), so none is left as the "
                 "control that shows what else is lost. Add a task that is to be kept."
             )
         self.forget = frozenset(forget)
+        self._own = {delta for task in forget for delta in experts[task]}
         self._base: dict[str, float] = {}
         self._chance: dict[str, float] = {}
 
@@ -68,10 +69,18 @@ class Negation(Objective):
                 kept.append(head.loss(logits_BV, labels))
         return mean_of(lost) + mean_of(kept)
 
-    def selection(self, model: Model, scores: Mapping[str, float]) -> float:
-        """Least of the forgotten tasks among epochs that keep 95 % of every control's base score.
+    def arithmetic(self, deltas: Sequence[str]) -> dict[str, float]:
+        """-1 for the deltas of forgotten attributes, 0 for the others; -1 for all if none is.
 
-        An epoch that does not is below all that do, by how much it lost.
+        Ilharco et al., ICLR 2023, https://arxiv.org/abs/2212.04089.
+        """
+        own = self._own.intersection(deltas) or set(deltas)
+        return {name: -1.0 if name in own else 0.0 for name in deltas}
+
+    def merit(self, scores: Mapping[str, float]) -> float:
+        """Least of the forgotten tasks among models that keep 95 % of every control's base score.
+
+        A model that does not is below all that do, by how much it lost. Ask after `begin`.
         """
         left = [max(scores[name] - self._chance[name], 0.0) for name in self.forget]
         lost = [

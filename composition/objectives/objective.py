@@ -8,6 +8,7 @@ Shape letters: B images of all tasks, B_t of task t, V values of a task, D embed
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -85,18 +86,29 @@ class Objective(ABC):
     def loss(self, model: Model, batch: Mapping[str, Any]) -> Tensor:
         """The loss of a `TaskBatch`."""
 
+    def arithmetic(self, deltas: Sequence[str]) -> dict[str, float]:
+        """What plain arithmetic multiplies each delta by, up to one scale: 1, for their sum."""
+        return dict.fromkeys(deltas, 1.0)
+
+    def merit(self, scores: Mapping[str, float]) -> float:
+        """How good a model is, more is better: the mean of what its tasks score; NaN of nothing.
+
+        Args:
+            scores: main score of each task on its validation split; NaN where there is none.
+        """
+        known = [score for score in scores.values() if not math.isnan(score)]
+        return sum(known) / len(known) if known else math.nan
+
     def selection(self, model: Model, scores: Mapping[str, float]) -> float:
-        """What chooses the epoch, more is better: the mean of the tasks' validation scores.
+        """What chooses the epoch, more is better: the merit.
 
         Without labels no score may choose, so the last epoch is taken.
 
         Args:
             model: what is fitted.
-            scores: main score of each task on its validation split.
+            scores: as of `merit`.
         """
-        if not self.uses_labels:
-            return float(model.epoch)
-        return sum(scores.values()) / len(scores)
+        return self.merit(scores) if self.uses_labels else float(model.epoch)
 
 
 def by_image(index_N: Tensor, rows_N: Tensor, fill: float) -> Tensor:
