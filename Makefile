@@ -9,11 +9,12 @@ BACKBONE = glyph-clip
 PRETRAINED =
 DEVICES = auto
 DELTA =
+SEEDS = 0 1 2
 ARGS =
 PYTHON =
 VENV = .venv
 
-VARIABLES := ATTR ATTRS DATA ROOT BACKBONE PRETRAINED DEVICES DELTA ARGS PYTHON VENV
+VARIABLES := ATTR ATTRS DATA ROOT BACKBONE PRETRAINED DEVICES DELTA SEEDS ARGS PYTHON VENV
 ROOMS := datamodules lightning_modules composition interpret
 RUN = $(VENV)/bin/python
 STAMP = $(VENV)/.installed
@@ -134,9 +135,9 @@ verify: need-DELTA $(STAMP)  ## Check a saved delta: DELTA=artifacts/deltas/glyp
 	$(RUN) -m lightning_modules verify $(call quote,DELTA) $(ARGS)
 
 .PHONY: experiment
-experiment: $(STAMP)  ## The study: every attribute with three seeds, as one table (an hour on two cores)
-	$(RUN) -m lightning_modules study --source=$(call quote,DATA)$(call option,--root,ROOT) \
-	  --backbone=$(call quote,BACKBONE) $(ARGS)
+experiment: $(STAMP)  ## The study: adapters and their compositions over SEEDS="0 1 2", as tables (two hours on two cores)
+	$(RUN) -m lightning_modules study --backbone=$(call quote,BACKBONE) $(SOURCE) --seeds $(SEEDS)
+	$(RUN) -m composition study --backbone=$(call quote,BACKBONE) $(SOURCE) --seeds $(SEEDS) $(ARGS)
 
 .PHONY: tensorboard
 tensorboard: $(STAMP)  ## Watch the runs in a browser on this machine

@@ -8,6 +8,7 @@ USAGE = "usage: python -m composition COMMAND ...   (COMMAND --help lists its fl
 COMMANDS = {
     "fit": "learn how much of each saved delta some tasks want, save and compare the composition",
     "validate": "score a checkpoint of such a fit on the validation splits",
+    "study": "fit compositions over several seeds and tabulate them",
     "interference": "how saved deltas get in each other's way, before anything is composed",
 }
 
@@ -30,9 +31,11 @@ def _run(words: list[str], *, is_whole_line: bool) -> int:
         # None: Lightning starts further processes by the command line it reads itself.
         fit(None if is_whole_line else words)
         return 0
-    from composition.commands import parser, run
+    from composition.commands import parser
 
-    return run(parser().parse_args(words))
+    args = parser().parse_args(words)
+    code: int = args.run(args)
+    return code
 
 
 if __name__ == "__main__":

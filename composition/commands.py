@@ -1,4 +1,4 @@
-"""The commands that fit nothing: `interference`."""
+"""The commands that read no trainer flags: `interference`, `study`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from composition import study
 from composition.basis import Basis
 from composition.interference import measure_interference
-from composition.library import open_deltas
+from composition.library import find_folders, open_deltas
 from lightning_modules.arguments import LineParser
 from lightning_modules.backbone import load_backbone
 from lightning_modules.delta import delta_folder
@@ -30,18 +31,16 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--draws", type=int, default=4, help="sets of random deltas (default: 4)")
     found.add_argument("--seed", type=int, default=0, help="of these (default: 0)")
     found.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    found.set_defaults(run=_interference)
+    study.add_parser(commands)
     return top
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the parsed command; returns the exit code.
-
-    Raises:
-        InputError: if a delta cannot be used.
-    """
+def _interference(args: argparse.Namespace) -> int:
     shelf: Path = delta_folder(args.backbone, args.source, "any").parent
-    deltas = open_deltas(args.deltas, shelf)
-    basis = Basis.from_deltas(list(deltas.values()), load_backbone(args.backbone, args.pretrained))
+    folders = find_folders(args.deltas, shelf)
+    backbone = load_backbone(args.backbone, args.pretrained)
+    basis = Basis.from_deltas(list(open_deltas(folders, backbone).values()), backbone)
     found = measure_interference(basis, draws=args.draws, seed=args.seed)
     sys.stdout.write(f"{found.to_text()}\n")
     if args.json:

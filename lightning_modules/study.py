@@ -103,15 +103,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def settle(path: Path, settings: dict[str, str]) -> None:
-    """Write what a study's adapters have in common, or check that its earlier ones had it too.
+    """Write what a study's runs have in common, or check that its earlier ones had it too.
 
     Raises:
-        InputError: if they had not: one table must not mix adapters of different settings.
+        InputError: if they had not: one table must not mix runs of different settings.
     """
     earlier = read_json(path) if path.is_file() else settings
     if changed := [name for name, value in settings.items() if earlier.get(name) != value]:
         raise InputError(
-            f"expected the settings of the adapters already in {path.parent}, got another "
+            f"expected the settings of the runs already in {path.parent}, got another "
             f"{', '.join(changed)}. Remove that folder, or choose another with --out."
         )
     write_json(path, settings)

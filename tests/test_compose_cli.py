@@ -76,5 +76,5 @@ def test_interference_of_one_delta_is_refused(world, fitted):
 
 def test_an_unknown_command_is_named(world):
     assert run("compose", cwd=world).err == (
-        "error: expected a command among fit, validate, interference, got 'compose'.\n"
+        "error: expected a command among fit, validate, study, interference, got 'compose'.\n"
     )

@@ -41,7 +41,7 @@ def test_one_seed_has_no_deviation() -> None:
     assert "0.800 ± 0.000" in table([a_run(0, 0.8, 0.7)])
 
 
-def test_adapters_of_other_settings_are_not_mixed_into_a_table(tmp_path) -> None:
+def test_runs_of_other_settings_are_not_mixed_into_a_table(tmp_path) -> None:
     path = tmp_path / "study/settings.json"
     settle(path, {"source": "glyphs", "config": "1"})
     settle(path, {"source": "glyphs", "config": "1"})
@@ -49,7 +49,7 @@ def test_adapters_of_other_settings_are_not_mixed_into_a_table(tmp_path) -> None
     with pytest.raises(InputError) as error:
         settle(path, {"source": "glyphs", "config": "2"})
     assert str(error.value) == (
-        f"expected the settings of the adapters already in {path.parent}, got another config. "
+        f"expected the settings of the runs already in {path.parent}, got another config. "
         "Remove that folder, or choose another with --out."
     )
     assert path.read_bytes() == before
