@@ -5,15 +5,17 @@ Shape letters: B images, N images of a split, V values, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from datamodules.attribute import AttributeDataModule
+from datamodules.errors import InputError
 from lightning_modules.losses import choose_objective, contrastive_loss, sigmoid_loss, softmax_loss
 from lightning_modules.metrics import Objective, attribute_metrics
+from lightning_modules.tensors import first_five
 
 _HALVINGS = 60  # of the interval in which a bias is sought: to the last bit of a float32
 
@@ -32,6 +34,9 @@ class TaskHead(nn.Module):
         chance: main score, on the validation split, of answers that know nothing.
         seen_V: values that the training split shows; the others are left out of the training loss,
             which would else learn that they never occur.
+
+    Raises:
+        InputError: if the training images show nothing that could be told apart.
     """
 
     text_VD: Tensor
@@ -44,6 +49,7 @@ class TaskHead(nn.Module):
         labels, members = data.labels(data.attribute), data.members("train")
         label, known = (torch.from_numpy(x[members]) for x in (labels.label, labels.known))
         self.objective: Objective = choose_objective(label, known, exclusive=data.exclusive)
+        _check_told(name, self.values, label.bool() & known, known, self.objective)
         seen_V = label.any(0) if self.objective == "softmax" else torch.ones(len(text_VD)).bool()
         self.register_buffer("text_VD", text_VD, persistent=False)
         self.register_buffer("seen_V", seen_V, persistent=False)
@@ -103,3 +109,19 @@ def _rate(label_NV: Tensor, known_NV: Tensor) -> float:
     shown_V, known_V = (label_NV.bool() & known_NV).sum(0), known_NV.sum(0)
     told_V = (shown_V > 0) & (shown_V < known_V)
     return float((shown_V[told_V] / known_V[told_V]).mean())
+
+
+def _check_told(
+    name: str, values: Sequence[str], shown_NV: Tensor, known_NV: Tensor, objective: Objective
+) -> None:
+    """Of exclusive values two must be shown; of others one must be shown and known to be absent."""
+    shown_V = shown_NV.any(0)
+    told = bool((shown_V & (known_NV & ~shown_NV).any(0)).any())
+    if told if objective == "sigmoid" else int(shown_V.sum()) > 1:
+        return
+    found = first_five([value for value, is_shown in zip(values, shown_V, strict=True) if is_shown])
+    raise InputError(
+        f"task {name}: expected training images that differ in what they show, got "
+        f"{len(shown_NV):,} that all show {found or 'nothing'}. There is nothing to tell apart: "
+        "add images of other values, or choose another attribute."
+    )

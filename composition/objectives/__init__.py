@@ -3,7 +3,7 @@
 from composition.objectives.choice import ObjectiveName, make_objective
 from composition.objectives.entropy import Entropy
 from composition.objectives.fixmatch import FixMatch
-from composition.objectives.negation import Negation
+from composition.objectives.negation import Negation, check_control
 from composition.objectives.objective import Model, Objective, Scored
 from composition.objectives.self_labels import SelfLabels
 from composition.objectives.supervised import Supervised
@@ -18,5 +18,6 @@ __all__ = [
     "Scored",
     "SelfLabels",
     "Supervised",
+    "check_control",
     "make_objective",
 ]

@@ -89,3 +89,26 @@ class Negation(Objective):
             if name not in self.forget
         ]
         return -sum(left) / len(left) - (1 + max(lost) if max(lost) > 0 else 0.0)
+
+
+def check_control(
+    forget: Collection[str], subjects: Mapping[str, Collection[tuple[str, str]]]
+) -> None:
+    """Make sure that nothing is to be forgotten and kept at once.
+
+    Args:
+        forget: names of the tasks to forget.
+        subjects: task -> (source, attribute) of what it asks about.
+
+    Raises:
+        InputError: if a task that is kept asks about an attribute that is to be forgotten.
+    """
+    lost = {subject: task for task in forget for subject in subjects[task]}
+    for task, own in subjects.items():
+        for subject in own:
+            if task not in forget and subject in lost:
+                raise InputError(
+                    f"--model.forget {lost[subject]}: the task {task}, a control, asks about "
+                    f"{subject[1]} of {subject[0]} too, which cannot be forgotten and kept at "
+                    "once. Leave that task out, or forget it as well."
+                )
