@@ -116,7 +116,9 @@ train-all: $(STAMP)  ## Train the adapter of every selected attribute of the dic
 
 # "color shape" -> [color,shape] for --model.deltas, color+shape for the task.
 ATTRS_LIST = '[$(subst $(SPACE),$(COMMA),$(strip $(subst ','\'',$(value ATTRS))))]'
-ATTRS_TASK = '[{"attribute": "$(subst $(SPACE),+,$(strip $(subst ','\'',$(value ATTRS))))", "source": "$(subst ','\'',$(value DATA))"$(if $(strip $(value ROOT)),$(COMMA) "root": "$(subst ','\'',$(value ROOT))")}]'
+ATTRS_TASK = '[{"attribute": "$(subst $(SPACE),+,$(strip $(subst ','\'',$(value ATTRS))))", "source": "$(subst ','\'',$(value DATA))"$(if $(strip $(ATTRS_ROOT)),$(COMMA) "root": "$(ATTRS_ROOT)")}]'
+# Images of its own: what adapters were trained on, they know by heart, and it would teach nothing.
+ATTRS_ROOT = $(or $(subst ','\'',$(value ROOT)),$(if $(filter glyphs,$(value DATA)),artifacts/data/glyphs-1))
 COMMA := ,
 SPACE := $(subst ,, )
 

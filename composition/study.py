@@ -1,8 +1,10 @@
 """`python -m composition study`: compositions over several seeds, as tables with deviations.
 
 Each (target, seed) is an ordinary `fit` over the adapters that `lightning_modules study` trained
-with this seed; nothing is chosen here. A target is a combination of attributes, whose seen and
-unseen combinations of values are told apart, or an attribute to be forgotten.
+with this seed, on images of their own: what adapters were trained on, they answer almost without
+an error, which would teach coefficients nothing. Nothing is chosen here. A target is a combination
+of attributes, whose seen and unseen combinations of values are told apart, or an attribute to be
+forgotten.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from composition.evaluation.seeds import Run, seeds_table
 from composition.export import composition_folder
 from datamodules.errors import InputError
 from datamodules.files import read_json, sha256_file, write_json, write_text
+from datamodules.sources.glyphs.source import DEFAULT_ROOT
 from lightning_modules.delta import delta_folder
 from lightning_modules.delta.store import CARD_NAME
 from lightning_modules.study import settle
@@ -31,13 +34,13 @@ class Target:
     Args:
         name: of the composition.
         attributes: whose adapters are composed.
-        tasks: what it answers, as `--data.tasks`.
+        tasks: attributes, or combinations of some, that it answers for.
         options: further flags of `fit`.
     """
 
     name: str
     attributes: tuple[str, ...]
-    tasks: tuple[dict[str, str], ...]
+    tasks: tuple[str, ...]
     options: tuple[str, ...] = ()
 
 
@@ -58,7 +61,11 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--source", default="glyphs", help="data set (default: glyphs)")
-    parser.add_argument("--root", type=Path, help="folder of the data set")
+    parser.add_argument(
+        "--root", type=Path,
+        help="folder of the targets' images (default for glyphs: artifacts/data/glyphs-N of a seed "
+        "N - 1, which no adapter has seen)",
+    )  # fmt: skip
     parser.add_argument("--backbone", default="glyph-clip", help="default: glyph-clip")
     parser.add_argument("--config", type=Path, default=Path("configs/compose.yaml"))
     parser.add_argument(
@@ -102,8 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _targets(args: argparse.Namespace) -> Iterator[Target]:
     for name in args.combine:
-        yield Target(name, tuple(name.split("+")), (_task(args, name),))
-    tasks = tuple(_task(args, name) for name in args.attributes)
+        yield Target(name, tuple(name.split("+")), (name,))
     for name in args.forget:
         if name not in args.attributes:
             raise InputError(
@@ -114,21 +120,25 @@ def _targets(args: argparse.Namespace) -> Iterator[Target]:
             f"--model.forget={json.dumps([name])}",
             "--model.start=zero",
         )
-        yield Target(f"without {name}", tuple(args.attributes), tasks, options)
+        attributes = tuple(args.attributes)
+        yield Target(f"without {name}", attributes, attributes, options)
 
 
-def _task(args: argparse.Namespace, attribute: str) -> dict[str, str]:
-    root = {"root": str(args.root)} if args.root else {}
-    return {"attribute": attribute, "name": attribute, "source": args.source} | root
+def _root(args: argparse.Namespace, seed: int) -> dict[str, str]:
+    if args.root is None and args.source == "glyphs":
+        return {"root": str(DEFAULT_ROOT.with_name(f"glyphs-{seed + 1}"))}
+    return {"root": str(args.root)} if args.root else {}
 
 
 def _fit_arguments(args: argparse.Namespace, target: Target, seed: int, out: Path) -> list[str]:
     shelf = args.adapters / f"seed-{seed}"
     folders = [delta_folder(args.backbone, args.source, name, shelf) for name in target.attributes]
+    place = {"source": args.source} | _root(args, seed)
+    tasks = json.dumps([{"attribute": name, "name": name} | place for name in target.tasks])
     deltas = json.dumps([str(_existing(folder / CARD_NAME).parent) for folder in folders])
     return [
         "fit", f"--config={args.config}", f"--seed_everything={seed}", f"--data.seed={seed}",
-        f"--data.shots_seed={seed + 1}", f"--data.tasks={json.dumps(target.tasks)}",
+        f"--data.shots_seed={seed + 1}", f"--data.tasks={tasks}",
         f"--model.backbone={args.backbone}", f"--model.deltas={deltas}",
         *target.options, f"--name={target.name}", f"--out={out}",
     ]  # fmt: skip

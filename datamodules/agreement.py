@@ -44,7 +44,7 @@ def build_missing(source: Source, root: Path | None) -> None:
         source: the data set.
         root: its folder as the user named it; None for the default one.
     """
-    path = default_path(source.name)
+    path = default_path(source.name, root)
     if not path.is_file():
         with locked(path):
             if not path.is_file():
@@ -63,11 +63,11 @@ def dictionary_of(source: Source, root: Path | None, given: Path | None) -> Dict
         InputError: if it is missing, of another source, or was built from other captions or
             annotations; says how to build it.
     """
-    path = given or default_path(source.name)
+    path = given or default_path(source.name, root)
     if given is not None and not path.is_file():
         raise InputError(
             f"--data.dictionary is {path}, found no such file. Leave it out to use "
-            f"{default_path(source.name)}, or build it with: make dictionary "
+            f"{default_path(source.name, root)}, or build it with: make dictionary "
             f"DATA={source.name} ARGS=--out={path}"
         )
     dictionary = Dictionary.load(path, source=source.name)

@@ -248,7 +248,7 @@ def build_slowly(folder, root, log):
         save_dictionary(path, Glyphs.open(root), [entry("color", ATTRIBUTES["color"])])
 
     agreement.build_file = build
-    agreement.default_path = lambda source: folder / f"{source}.json"
+    agreement.default_path = lambda source, root: folder / f"{source}.json"
     AttributeDataModule("color", root=root).prepare_data()
 
 

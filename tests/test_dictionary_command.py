@@ -1,9 +1,12 @@
 """The `dictionary build` command: what it refuses before it works for minutes, and what it says."""
 
+from pathlib import Path
+
 import pytest
 
 from datamodules.__main__ import main
 from datamodules.dictionary import Dictionary
+from datamodules.dictionary.command import default_path
 
 
 @pytest.fixture
@@ -93,3 +96,10 @@ def test_a_list_that_states_every_type_asks_no_vectors(words):
         "color": ("red",), "mood": ("red",), "shape": ("round",)
     }  # fmt: skip
     assert (found.read_from, found.attribute("color").exclusive) == ("list", None)
+
+
+def test_a_numbered_folder_has_a_dictionary_of_its_own():
+    default = Path("artifacts/dictionary/glyphs.json")
+    for root in (None, Path("glyphs"), Path("x/glyphs-2b"), Path("cub-2"), Path("glyphs-1/data")):
+        assert default_path("glyphs", root) == default
+    assert default_path("glyphs", Path("x/glyphs-2")) == default.with_stem("glyphs-2")

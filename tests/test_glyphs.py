@@ -350,6 +350,22 @@ def test_a_folder_of_an_older_generator_is_drawn_anew_with_its_own_numbers(tmp_p
     assert np.array_equal(glyphs.pixels(64), draw(scenes_of(3, seed=5)))
 
 
+def test_a_numbered_folder_is_drawn_with_its_number_as_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "SPLITS", {"train": 3, "test_unseen": 2})
+    pictures = {}
+    for name in ("glyphs", "glyphs-0", "glyphs-7", "seven"):
+        opened = source.Glyphs.open(tmp_path / name)
+        pictures[name] = np.asarray(opened.pixels(64))
+        assert json.loads((tmp_path / name / "manifest.json").read_text())["seed"] == (
+            7 if name == "glyphs-7" else 0
+        )
+    assert (pictures["glyphs"] == pictures["glyphs-0"]).all()
+    assert (pictures["glyphs"] == pictures["seven"]).all()
+    write(tmp_path / "drawn", {"train": 3, "test_unseen": 2}, seed=7)
+    seventh = np.asarray(source.Glyphs.open(tmp_path / "drawn").pixels(64))
+    assert (pictures["glyphs-7"] == seventh).all()
+
+
 def test_a_damaged_file_is_named(tmp_path):
     root = tmp_path / "glyphs"
     write(root, {"train": 2})

@@ -27,7 +27,7 @@ def build(args: argparse.Namespace) -> int:
         "rules": () if rules == ("none",) else rules,
     }
     request = Request(**given)
-    path = args.out or default_path(request.name)
+    path = args.out or default_path(request.name, request.root)
     dictionary, page = build_file(path, request)
     say(_attribute_table(dictionary))
     say(["", *_notes(dictionary), f"dictionary  {path}", f"report      {page}"])
@@ -39,7 +39,7 @@ def build(args: argparse.Namespace) -> int:
 
 def names(args: argparse.Namespace) -> int:
     """Print the selected attributes; build the dictionary first if there is none."""
-    path = default_path(args.source)
+    path = default_path(args.source, args.root)
     if path.is_file():
         dictionary = Dictionary.load(path, source=args.source)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,15 @@ class Request:
         return self.lists[0].stem if self.lists else self.source
 
 
-def default_path(source: str) -> Path:
-    """Where a source's dictionary lies unless told otherwise."""
-    return DEFAULT_FOLDER / f"{safe_name(source)}.json"
+def default_path(source: str, root: Path | None = None) -> Path:
+    """Where a source's dictionary lies unless told otherwise.
+
+    Args:
+        source: its name.
+        root: its folder; one named "<source>-<number>" has a dictionary of its own.
+    """
+    numbered = re.fullmatch(rf"{re.escape(source)}(-\d+)", root.name) if root else None
+    return DEFAULT_FOLDER / f"{safe_name(source)}{numbered[1] if numbered else ''}.json"
 
 
 def edits_path(path: Path) -> Path:

@@ -8,6 +8,7 @@ only.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ from datamodules.sources.glyphs.world import ATTRIBUTES, IMAGE_SIZE, Scenes, sam
 DEFAULT_ROOT = Path("artifacts/data/glyphs")
 SPLITS = {"train": 12000, "validation": 1500, "test_seen": 2000, "test_unseen": 2000}
 SEED = 0
+_NUMBERED = re.compile(r"glyphs-(\d{1,9})")  # name of a folder: its seed
 GENERATOR = 3  # raise it whenever a scene would come out different
 _MANIFEST = "manifest.json"
 _FILES = ("annotations.csv", "captions.jsonl", "images.npy")
@@ -67,6 +69,10 @@ class Glyphs:
     def open(cls, root: Path | None = None) -> Glyphs:
         """Open the folder; draw it first if it is not there or comes from another generator.
 
+        Args:
+            root: a new folder named `glyphs-N` is drawn with seed N, any other with seed 0: images
+                that nothing was trained on yet.
+
         Raises:
             InputError: if the folder holds something else, or a file is not what was drawn.
         """
@@ -75,7 +81,8 @@ class Glyphs:
             with locked(root):
                 found = _manifest(root)  # another process may have drawn it meanwhile
                 if found.get("generator") != GENERATOR:
-                    write(root, found.get("splits", SPLITS), seed=found.get("seed", SEED))
+                    seed = found.get("seed", _seed_of(root))
+                    write(root, found.get("splits", SPLITS), seed=seed)
         manifest = _manifest(root)
         for name in _FILES:
             _check(root / name, manifest["sha256"][name])
@@ -122,6 +129,11 @@ def write(root: Path, splits: Mapping[str, int] = SPLITS, *, seed: int = SEED) -
         hashes = {name: sha256_file(folder / name) for name in _FILES}
         manifest = {"generator": GENERATOR, "seed": seed, "splits": dict(splits), "sha256": hashes}
         write_json(folder / _MANIFEST, manifest)
+
+
+def _seed_of(root: Path) -> int:
+    match = _NUMBERED.fullmatch(root.name)
+    return int(match[1]) if match else SEED
 
 
 def _drawn(scenes: Mapping[str, Scenes]) -> Iterator[Pixels]:
