@@ -113,6 +113,13 @@ def memory_of(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def forget_peak() -> None:
+    """From now on count the most memory that this process holds anew; on Linux alone."""
+    path = Path("/proc/self/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
 def memory_of_process() -> tuple[int, int]:
     """Bytes that this process holds, and the most it has held; twice the latter but on Linux."""
     status = Path("/proc/self/status")

@@ -20,7 +20,7 @@ between two events; beside it stands that of seconds by the clock. `gradient` is
 deviation of the coefficients' gradient from the dense sum in float32, over its largest entry.
 `composed / plain` is the forward pass in evaluation mode over that of the base.
 
-On a CPU: three cells at a cut depth, about four minutes of a quiet core. On a GPU: all cells,
+On a CPU: three cells at a cut depth, under four minutes of a quiet core. On a GPU: all cells,
 the whole tower, with and without autocast to bfloat16; peak memory, which is what a form holds and
 what its step adds; and the steps a second of a whole loop, plain and compiled: batches from
 page-locked memory, step, AdamW. Dense peers are left out where their updates do not fit.
@@ -67,7 +67,7 @@ class Sizes(NamedTuple):
 
 
 SIZES = {
-    "cpu": Sizes(2, 5, ((16, 200), (8, 1600), (21, 1600)), ("float32",)),
+    "cpu": Sizes(2, 3, ((16, 200), (8, 1600), (21, 1600)), ("float32",)),
     "cuda": Sizes(
         0, 20, tuple(itertools.product((8, 16, 21, 64), TOKENS)), ("float32", "bfloat16")
     ),
@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--deltas", type=int, nargs="+", help=f"default, with --tokens: {DELTAS}")
     parser.add_argument("--tokens", type=int, nargs="+", help=f"default, with --deltas: {TOKENS}")
     parser.add_argument("--rank", type=int, default=16, help="of each delta")
-    parser.add_argument("--rounds", type=int, help="turns that are timed (default: 5; on a GPU 20)")
+    parser.add_argument("--rounds", type=int, help="turns that are timed (default: 3; on a GPU 20)")
     parser.add_argument(
         "--width", type=int, default=0, help="of the tower, 0 for its own (test: 64)"
     )

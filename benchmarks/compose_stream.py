@@ -6,12 +6,16 @@ Deltas of ViT-L-14 of rank 16 on all six Linear kinds of the image tower are dra
 written to a temporary folder, of all 24 blocks on a GPU and of 2 on a CPU. `many` has a row for
 each number of them, measured in a process of its own:
 
-    load_s, stack_s     the files read; the deltas checked, stacked and put on the model
-    factors_mb          the numbers of the factors: the least that any composition holds
+    form                "resident": factors lie beside the model; "streamed": they stay in the
+                        files, and every step reads them piece by piece
+    load_s, stack_s     the files checked; the deltas read, compared and put on the model
+    factors_mb          the factors that the composition holds
     resident_mb         memory of the process beyond the base, when only the composition is left
-    peak_mb             the most until then: files, stacks and the composition lie side by side
+    peak_mb             the most until then
     device_mb           on a GPU: its memory beyond the base
     step_ms             one step, forward and backward; on a CPU of processor time on one thread
+    step_peak_mb        memory of the process beyond the base at most while steps run; merged
+                        weights and activations are in it, whatever the number of deltas
 
 `dense` compares a few dense deltas of the same depth that lie on the model's device with the same
 that stay in host memory and pass one by one; on a CPU both memories are one. Steps take turns; a
@@ -50,6 +54,7 @@ from benchmarks._compose_model import (
 from benchmarks._compose_timing import (
     describe,
     device_of,
+    forget_peak,
     median_ratio,
     memory_of_process,
     peak_beyond,
@@ -62,7 +67,7 @@ from composition.terms import Streamed
 from datamodules.errors import InputError
 from lightning_modules.delta import load_delta, save_delta
 
-MODEL, RANK = "ViT-L-14", 16
+MODEL, RANK, FORMS = "ViT-L-14", 16, ("resident", "streamed")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,9 +94,11 @@ def measure(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
         print(f"{max(args.deltas)} deltas in files of {written / 1e6:,.0f} MB")
         for count in args.deltas:
             # A process of its own: what an earlier one left in memory would count as held.
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-                many.append(alone.submit(measure_many, Path(folder), count, args).result())
-            _print_row(many[-1], first=len(many) == 1)
+            for form in args.forms:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+                    run = alone.submit(measure_many, Path(folder), count, form, args)
+                    many.append(run.result())
+                _print_row(many[-1], first=len(many) == 1)
     clip.to(device)
     dense = measure_dense(clip, args.dense, draw_batch(clip, args.tokens), args.rounds)
     for row in dense:
@@ -110,28 +117,32 @@ def write_deltas(folder: Path, clip: nn.Module, count: int) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def measure_many(folder: Path, count: int, args: argparse.Namespace) -> Row:
+def measure_many(folder: Path, count: int, form: str, args: argparse.Namespace) -> Row:
     """Load and compose the first `count` deltas of a folder; run in a fresh process."""
     device = device_of(args.device)
     clip = random_clip(MODEL, args.layers, args.width).to(device)
+    gc.collect()
+    forget_peak()
     (before, _), base = memory_of_process(), _on_gpu(device)
     start = time.perf_counter()
-    deltas = [load_delta(path) for path in sorted(folder.iterdir())[:count]]
+    deltas = [load_delta(path, stored=True) for path in sorted(folder.iterdir())[:count]]
     loaded = time.perf_counter()
-    composed = Composition(Basis.from_deltas(deltas, clip), "block").to(device)
+    basis = Basis.from_deltas(deltas, clip)
+    composed = Composition(basis, "block", stream=form == "streamed").to(device)
     stacked = time.perf_counter()
-    del deltas
+    del deltas, basis
     gc.collect()
     (after, most), held = memory_of_process(), _on_gpu(device) - base
     with torch.no_grad():
         composed.coefficients.fill_(1 / count)
     factors = count_bytes(list(composed.terms.parameters()))
-    form, batch = ours(composed), draw_batch(clip, args.tokens)
-    run = partial(step, form, batch, "float32")
-    run()
-    taken = [timed(run, device) for _ in range(args.rounds)]
+    batch = draw_batch(clip, args.tokens)
+    run = partial(step, ours(composed), batch, "float32")
+    forget_peak()
+    taken = [timed(run, device) for _ in range(1 + args.rounds)][1:]
     return {
         "deltas": count,
+        "form": form,
         "load_s": loaded - start,
         "stack_s": stacked - loaded,
         "factors_mb": factors / 1e6,
@@ -140,6 +151,7 @@ def measure_many(folder: Path, count: int, args: argparse.Namespace) -> Row:
         "device_mb": held / 1e6,
         "tokens": count_tokens(clip, batch),
         "step_ms": 1000 * statistics.median(each.device for each in taken),
+        "step_peak_mb": (memory_of_process()[1] - before) / 1e6,
     }
 
 
@@ -180,7 +192,7 @@ def measure_dense(clip: nn.Module, count: int, batch: Batch, rounds: int) -> lis
 
 def _streamed_bytes(composed: Composition) -> int:
     terms = [term for term in composed.terms if isinstance(term, Streamed)]
-    return count_bytes([update for term in terms for update in term.updates])
+    return count_bytes([update for term in terms for update in term.host.updates])
 
 
 def _on_gpu(device: torch.device) -> int:
@@ -202,6 +214,7 @@ def _cell(value: object) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compose_stream", allow_abbrev=False)
     parser.add_argument("--deltas", type=int, nargs="+", default=[8, 64, 200], help="LoRA deltas")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="of LoRA deltas")
     parser.add_argument("--dense", type=int, default=4, help="dense deltas")
     parser.add_argument("--layers", type=int, help="blocks, 0 for all (default: 2; on a GPU all)")
     parser.add_argument("--tokens", type=int, default=257, help="of a step, in whole images")

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from composition.basis import Basis, Differences
+from composition.granularity import Side
 from composition.linear import ComposedLinear
 from composition.plan import Plan
+from composition.stacks import Directions, StackedFactors, Stacks
 from composition.tensor import ComposedTensor
-from composition.terms import Dense, LowRank, Partitioned, Streamed
+from composition.terms import Dense, LowRank, Partitioned, Streamed, StreamedLowRank
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Attachment:
     Args:
         basis: deltas and model.
         plan: coefficients.
-        stream: whether dense deltas stay in host memory.
+        stream: whether updates stay where the deltas keep them.
     """
 
     def __init__(self, basis: Basis, plan: Plan, *, stream: bool) -> None:
@@ -67,10 +69,9 @@ class Attachment:
 
     def _linear(self, weight: str, plan: Plan) -> Part:
         name = weight.removesuffix(".weight")
-        base, factors = self.model.get_submodule(name), plan.factors[name]
+        base, factors = self.model.get_submodule(name), self._factors(name, plan)
         assert isinstance(base, nn.Linear)
-        side = plan.sites[weight].side
-        update = LowRank(factors, base.weight, side)
+        update = _low_rank(factors, base.weight, plan.sites[weight].side)
         self.terms.append(update)
         self._replaced[name] = base
         linear = ComposedLinear(base, update)
@@ -84,13 +85,13 @@ class Attachment:
         terms: list[nn.Module] = []
         places: list[Tensor] = []
         if name == "weight" and path in plan.factors:
-            factors = plan.factors[path]
+            factors = self._factors(path, plan)
             owner = factors.owner_R
             if site.side == "entries":
                 owner = torch.tensor(sorted(set(owner.tolist())))
                 terms.append(Partitioned(factors, like, weight, stream=self._stream))
             else:
-                terms.append(LowRank(factors, like, site.side))
+                terms.append(_low_rank(factors, like, site.side))
             places.append(plan.places(weight, owner))
         if differences := basis.differences.get(weight):
             places.append(plan.places(weight, torch.tensor(differences.owner)))
@@ -105,9 +106,23 @@ class Attachment:
         if site.side == "entries":
             return Partitioned(differences, like, weight, stream=self._stream)
         if self._stream:
-            return Streamed(differences, like, site.side)
+            return Streamed(differences, site.side)
         return Dense(differences, like, site.side, len(site.blocks))
+
+    def _factors(self, module: str, plan: Plan) -> StackedFactors | Directions:
+        """Factors of a module, read and from now on held, or left where the deltas keep them."""
+        if self._stream and isinstance(plan.factors, Stacks):
+            return plan.factors.directions[module]
+        return plan.factors[module]
 
     def _set(self, name: str, module: nn.Module) -> None:
         parent, _, child = name.rpartition(".")
         setattr(self.model.get_submodule(parent), child, module)
+
+
+def _low_rank(
+    factors: StackedFactors | Directions, like: Tensor, side: Side
+) -> LowRank | StreamedLowRank:
+    if isinstance(factors, Directions):
+        return StreamedLowRank(factors, side)
+    return LowRank(factors, like, side)

@@ -11,37 +11,21 @@ Shape letters: K deltas, R ranks of all deltas together, I inputs, O outputs of 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
+from composition.checks import check_deltas
+from composition.stacks import StackedFactors, Stacks, Updates
 from datamodules.errors import InputError
-from lightning_modules.attention import base_name, fused_state_dict
+from lightning_modules.attention import base_name
 from lightning_modules.backbone import Backbone
 from lightning_modules.delta import Delta
-from lightning_modules.delta.factors import check_factors, check_finite
 from lightning_modules.lora import linear_modules
-from lightning_modules.tensors import fingerprint, first_five
 
-
-class StackedFactors(NamedTuple):
-    """The rank-1 directions of all deltas in one Linear module, delta by delta.
-
-    In the precision of the module or of the factors, whichever is finer, and at least float32.
-
-    Args:
-        A_RI: what the directions read.
-        B_OR: what they write, times each delta's scale.
-        owner_R: number of the delta that each direction belongs to, ascending.
-    """
-
-    A_RI: Tensor
-    B_OR: Tensor
-    owner_R: Tensor
+__all__ = ["Basis", "Differences", "StackedFactors"]
 
 
 class Differences(NamedTuple):
@@ -49,11 +33,12 @@ class Differences(NamedTuple):
 
     Args:
         owner: numbers of these deltas, ascending.
-        tensors: their updates, each of the weight's shape; shared with the deltas, not copied.
+        tensors: their updates, each of the weight's shape; shared with the deltas, not copied, or
+            read from their files when they are asked for.
     """
 
     owner: tuple[int, ...]
-    tensors: tuple[Tensor, ...]
+    tensors: Sequence[Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,15 +48,18 @@ class Basis:
     Args:
         model: the split base model.
         names: of the deltas: their attributes.
-        factors: Linear module -> directions of all LoRA deltas, in the model's order.
+        factors: Linear module -> directions of all LoRA deltas, in the model's order, stacked when
+            they are asked for.
         differences: weight -> updates of all dense deltas, in the model's order; counters, which
             are no weights, are left out.
+        partial: names of deltas that lack weights which they had, see `composition.selection`.
     """
 
     model: nn.Module = field(repr=False)
     names: tuple[str, ...]
     factors: Mapping[str, StackedFactors] = field(repr=False)
     differences: Mapping[str, Differences] = field(repr=False)
+    partial: frozenset[str] = frozenset()
 
     @classmethod
     def from_deltas(cls, deltas: Sequence[Delta], backbone: Backbone | nn.Module) -> Basis:
@@ -93,23 +81,17 @@ class Basis:
                 "expected a base model without adapters, got one that PEFT has wrapped. Load the "
                 "backbone again: a composition attaches the deltas itself."
             )
-        for delta in deltas:
-            origin = f"the delta {delta.card.attribute!r}"
-            check_factors(delta.factors, origin)
-            check_finite(delta.differences, origin)
-        _check_base(deltas, backbone)
-        for delta in deltas:
-            delta.check_fits(model)
-        _check_distinct(deltas)
+        check_deltas(deltas, backbone)
+        deltas = tuple(deltas)
         return cls(
             model,
             tuple(delta.card.attribute for delta in deltas),
+            Stacks(deltas, linear_modules(model)),
             {
-                name: stack
-                for name, linear in linear_modules(model).items()
-                if (stack := _stack(name, deltas, linear.weight.dtype))
+                name: found
+                for name, tensor in model.state_dict().items()
+                if tensor.is_floating_point() and (found := _gather(name, deltas))
             },
-            {name: found for name in model.state_dict() if (found := _gather(name, deltas))},
         )
 
     @property
@@ -119,78 +101,6 @@ class Basis:
         return [name for name in self.model.state_dict() if name in changed]
 
 
-def _stack(name: str, deltas: Sequence[Delta], dtype: torch.dtype) -> StackedFactors | None:
-    present = [(k, delta) for k, delta in enumerate(deltas) if name in delta.factors]
-    if not present:
-        return None
-    factors = [delta.factors[name] for _, delta in present]
-    for tensor in (tensor for factor in factors for tensor in factor):
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    dtype = torch.promote_types(dtype, torch.float32)
-    scaled = [d.scale(name) * d.factors[name].B.detach().to(dtype) for _, d in present]
-    ranks = torch.tensor([len(factor.A) for factor in factors])
-    return StackedFactors(
-        torch.cat([factor.A.detach().to(dtype) for factor in factors]),
-        torch.cat(scaled, dim=1),
-        torch.tensor([k for k, _ in present]).repeat_interleave(ranks),
-    )
-
-
 def _gather(name: str, deltas: Sequence[Delta]) -> Differences | None:
-    present = [
-        (k, delta.differences[name].detach())
-        for k, delta in enumerate(deltas)
-        if name in delta.differences and delta.differences[name].is_floating_point()
-    ]
-    if not present:
-        return None
-    return Differences(tuple(k for k, _ in present), tuple(update for _, update in present))
-
-
-def _check_base(deltas: Sequence[Delta], backbone: Backbone | nn.Module) -> None:
-    """Every delta must have been trained on these weights, with this activation."""
-    if isinstance(backbone, Backbone):
-        expected, name = backbone.fingerprint, f"{backbone.name} {backbone.pretrained}".strip()
-        quick = {backbone.quick_gelu}
-    else:
-        expected, name = fingerprint(fused_state_dict(backbone)), "the given model"
-        quick = {deltas[0].card.quick_gelu}  # a bare model does not tell
-    wrong = [
-        f"{card.attribute} ({card.backbone} {card.pretrained}, "
-        f"{'QuickGELU' if card.quick_gelu else 'GELU'}, weights {card.fingerprint[:12]})"
-        for card in (delta.card for delta in deltas)
-        if card.fingerprint != expected or card.quick_gelu not in quick
-    ]
-    if wrong:
-        activation = "QuickGELU" if quick == {True} else "GELU"
-        raise InputError(
-            f"expected deltas of {name} ({activation}, weights {expected[:12]}), got "
-            f"{len(wrong)} of {len(deltas)} of another base: {first_five(wrong)}. Deltas only add "
-            "up on the weights they were trained on: load that base, or train them again on this."
-        )
-
-
-def _check_distinct(deltas: Sequence[Delta]) -> None:
-    names = Counter(delta.card.attribute for delta in deltas)
-    if repeated := sorted(name for name, count in names.items() if count > 1):
-        raise InputError(
-            f"expected deltas of distinct names, got {', '.join(repeated)} more than once. "
-            "Coefficients are found by name: leave one out, or give it another attribute."
-        )
-    contents: dict[str, str] = {}
-    for delta in deltas:
-        name, content = delta.card.attribute, content_hash(delta)
-        if content in contents:
-            raise InputError(
-                f"the deltas {contents[content]!r} and {name!r} hold the same numbers, so their "
-                "coefficients could not be told apart. Leave one out."
-            )
-        contents[content] = name
-
-
-def content_hash(delta: Delta) -> str:
-    """SHA-256 of a delta's numbers, with the scale in them."""
-    tensors = dict(delta.differences)
-    for name, (a, b) in delta.factors.items():
-        tensors |= {f"{name}.A": a, f"{name}.B": delta.scale(name) * b}
-    return fingerprint(tensors)
+    owner = tuple(k for k, delta in enumerate(deltas) if name in delta.differences)
+    return Differences(owner, Updates(name, [deltas[k] for k in owner])) if owner else None

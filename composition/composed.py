@@ -44,8 +44,8 @@ class Composition(nn.Module):
     Args:
         basis: deltas and base.
         granularity: see `composition.granularity`.
-        stream: keep dense deltas in host memory and fetch them one by one, for a basis that does
-            not fit beside the model.
+        stream: leave the deltas in host memory or in their files, and fetch them piece by piece in
+            every step that learns: slower, exact, and memory does not grow with their number.
 
     Attributes:
         coefficients: (K, P), or flat for granularities that scale directions. Zeros at first, but
@@ -53,6 +53,8 @@ class Composition(nn.Module):
             does not count, needs a call of `release`.
 
         parts: the composed weights, and where each finds its coefficients.
+        partial: names of deltas that cannot be composed alone: only some of their weights are here.
+        kept: which coefficients do not learn, bool, see `composition.kept`; None if all learn.
 
     Raises:
         InputError: if the granularity is unknown or does not fit the basis, or if the model is
@@ -71,11 +73,13 @@ class Composition(nn.Module):
         plan = Plan.of(basis, kind)
         self.granularity = str(kind)
         self.delta_names = basis.names
+        self.partial = basis.partial
         self.layout = plan.layout
         model.requires_grad_(False).eval()
         example = next(model.parameters())
         dtype = torch.promote_types(example.dtype, torch.float32)
         self.coefficients = nn.Parameter(plan.start.to(example.device, dtype))
+        self.kept: nn.Parameter | None = None
         self._attachment = Attachment(basis, plan, stream=stream)
         model.__dict__["composed_of"] = basis.names
         self.model = model
@@ -109,6 +113,17 @@ class Composition(nn.Module):
         embedding: Tensor = self.model.encode_text(*args, **kwargs)  # type: ignore[operator]
         return embedding
 
+    @property
+    def used(self) -> Tensor:
+        """Which coefficients scale something, bool, flat, on the host.
+
+        A delta may leave blocks of the others alone.
+        """
+        used = torch.zeros(self.coefficients.numel(), dtype=torch.bool)
+        for part in self.parts:
+            used[part.places.cpu()] = True
+        return used
+
     def named_coefficients(self) -> Named:
         """The coefficients as {delta: {block: value}}."""
         return to_named(self.layout, self.coefficients.detach())
@@ -125,6 +140,11 @@ class Composition(nn.Module):
         """Compose nothing: the base model."""
         self.uniform(0.0)
 
+    def zero_unused(self) -> None:
+        """Set the coefficients that scale nothing to zero."""
+        flat = self.coefficients.detach().flatten()
+        self._fill((flat * self.used.to(flat.device)).view_as(self.coefficients))
+
     def uniform(self, value: float) -> None:
         """Set all coefficients to one finite number.
 
@@ -139,7 +159,7 @@ class Composition(nn.Module):
         """Compose one delta alone, as it was trained.
 
         Raises:
-            InputError: if there is no such delta, or if directions are shared by all.
+            InputError: see `sum_of`.
         """
         self.sum_of([name])
 
@@ -147,7 +167,8 @@ class Composition(nn.Module):
         """Compose the plain sum of some deltas; of none, the base.
 
         Raises:
-            InputError: if there is no such delta, or if directions are shared by all.
+            InputError: if there is no such delta, only a part of it, or if directions are shared
+                by all.
         """
         if unknown := [name for name in names if name not in self.delta_names]:
             raise InputError(
@@ -158,6 +179,11 @@ class Composition(nn.Module):
             raise InputError(
                 f"granularity {self.granularity} has no coefficients of single deltas: its "
                 "directions are shared. Choose another granularity to compose chosen deltas."
+            )
+        if parts := sorted(self.partial.intersection(names)):
+            raise InputError(
+                f"{', '.join(parts)} cannot be composed as trained: under a budget only some of "
+                "the weights are kept. Compose again without --model.budget."
             )
         named = self.named_coefficients()
         self.assign({d: dict.fromkeys(row, float(d in names)) for d, row in named.items()})

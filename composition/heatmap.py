@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import lightning as L
 import numpy as np
-import torch
 
 from composition.coefficients import Named
 from composition.composed import Composition
@@ -93,13 +92,10 @@ class LogCoefficients(L.Callback):
 
 def used_coefficients(composition: Composition) -> Named:
     """The coefficients that scale something: a delta may leave blocks of the others alone."""
-    used = torch.zeros(composition.coefficients.numel(), dtype=torch.bool)
-    for part in composition.parts:
-        used[part.places.cpu()] = True
     numbers = composition.coefficients.detach().flatten().tolist()
     named: Named = {}
     for (delta, block), value, acts in zip(
-        composition.layout.entries, numbers, used.tolist(), strict=True
+        composition.layout.entries, numbers, composition.used.tolist(), strict=True
     ):
         if acts:
             named.setdefault(delta, {})[block] = value

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from composition.forms.choice import choose_form
 from composition.forms.factored import factored_linear
 from composition.forms.factors import add_activations, merge_factors
-from composition.terms import LowRank
+from composition.terms import LowRank, StreamedLowRank
 
 
 class ComposedLinear(nn.Linear):
@@ -24,7 +24,7 @@ class ComposedLinear(nn.Linear):
         update: low-rank updates of all deltas; they stay registered where they were.
     """
 
-    def __init__(self, base: nn.Linear, update: LowRank) -> None:
+    def __init__(self, base: nn.Linear, update: LowRank | StreamedLowRank) -> None:
         super().__init__(base.in_features, base.out_features, base.bias is not None, device="meta")
         self.weight = base.weight
         if base.bias is not None:
@@ -36,7 +36,7 @@ class ComposedLinear(nn.Linear):
 
     def receive(self, scales: Tensor) -> None:
         """Take the coefficients of this step, flat; if they do not learn, merge the weight once."""
-        self.scales_GR, self.merged_OI = scales.view(-1, len(self.held[0].A_RI)), None
+        self.scales_GR, self.merged_OI = scales.view(-1, self.held[0].rank), None
         if not scales.requires_grad:
             (update,) = self.held
             self.merged_OI = update(self.weight, self.scales_GR).to(self.weight.dtype)
@@ -55,9 +55,12 @@ class ComposedLinear(nn.Linear):
             )
         (update,) = self.held
         x_NI = x.reshape(-1, self.in_features).to(_precision(x, self.weight))
+        if isinstance(update, StreamedLowRank):
+            merged_OI = update(self.weight, self.scales_GR).to(x_NI.dtype)
+            return F.linear(x_NI, merged_OI, self.bias).view(*x.shape[:-1], self.out_features)
         form = choose_form(
             len(x_NI),
-            len(update.A_RI),
+            update.rank,
             self.in_features,
             self.out_features,
             side=update.side,

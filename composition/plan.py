@@ -46,11 +46,13 @@ class Plan:
             table = Table.of_sites(basis.names, sites)
             return cls(table, torch.zeros(table.shape), basis.factors, sites, {})
         _refuse_dense(basis, granularity)
-        factors, starts = dict(basis.factors), []
+        factors, starts = basis.factors, []
         if granularity.kind == "spectral":
+            shared = {}
             for name, stack in basis.factors.items():
-                factors[name], start = spectral_basis(stack, granularity.count, name)
+                shared[name], start = spectral_basis(stack, granularity.count, name)
                 starts.append(start)
+            factors = shared
         owners = {name: stack.owner_R for name, stack in factors.items()}
         listing, directions = Listing.of_directions(basis.names, owners)
         first = torch.cat(starts) if starts else torch.zeros(listing.shape)

@@ -14,7 +14,8 @@ from composition.plan import Plan
 from composition.solvers.least_squares import least_squares
 from composition.solvers.moments import delta_moments
 
-Start = Literal["zero", "mean", "sum", "solved"]
+Start = Literal["zero", "mean", "sum", "solved", "images", "gauss-newton"]
+FROM_DATA = ("images", "gauss-newton")  # worked out by `data_start` when a fit begins
 
 
 @torch.no_grad()
@@ -25,7 +26,8 @@ def start(composition: Composition, basis: Basis, kind: Start) -> None:
         composition: what is to be fitted.
         basis: its deltas.
         kind: "zero", the base; "mean" and "sum" of the deltas, see `plain_sum`; "solved", the
-            data-free closed form of `least_squares` that keeps what every delta does.
+            data-free closed form of `least_squares` that keeps what every delta does. Those that
+            need data begin at the sum.
 
     Raises:
         InputError: if "solved" is asked of a granularity that cuts weights.
@@ -36,7 +38,7 @@ def start(composition: Composition, basis: Basis, kind: Start) -> None:
             least_squares(basis, composition.granularity, moments=moments).coefficients
         )
         return
-    share = {"zero": 0.0, "mean": 1 / len(basis.names), "sum": 1.0}[kind]
+    share = {"zero": 0.0, "mean": 1 / len(basis.names)}.get(kind, 1.0)
     composition.coefficients.copy_(share * plain_sum(composition, basis))
 
 

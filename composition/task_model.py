@@ -97,6 +97,13 @@ class TaskModel(TrainableCheckpoints):
             scores[head.name] = head.score()
         return scores
 
+    def calibrate(self) -> None:
+        """Give heads that read scores as log odds their bias, see `TaskHead.calibrate`."""
+        for number, head in enumerate(self.task_heads):
+            if head.objective == "sigmoid":
+                index_N, logits_NV = self.training_logits(number, ())
+                head.calibrate(logits_NV, *self._labels(head, index_N))
+
     def _labels(self, head: TaskHead, index_N: Tensor) -> tuple[Tensor, Tensor]:
         """What images show of a task's values (N, V), and where that is known (N, V)."""
         assert self.data is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -22,21 +22,39 @@ class Tower(nn.Module):
     def __init__(self, entrance: nn.Module, parts: Sequence[Part]) -> None:
         super().__init__()
         self.entrance = (entrance,)  # a tuple, so that it is not registered twice
+        self.weights = [part.weight for part in parts]
         self.users = [part.user for part in parts]
         self.sizes = [len(part.places) for part in parts]
         places = torch.cat([part.places for part in parts])
         self.places = nn.Parameter(places, requires_grad=False)
+        self.kept: nn.Parameter | None = None
+        self.learns = [True] * len(parts)
         self.version: int | None = None
 
-    def enter(self, coefficients: Tensor) -> None:
+    def keep(self, weights: Collection[str], kept: Tensor) -> None:
+        """From now on hand some coefficients out without gradient.
+
+        Args:
+            weights: whose coefficients are all kept, so that no gradient runs there.
+            kept: which coefficients are kept, bool, flat.
+        """
+        self.kept = nn.Parameter(kept, requires_grad=False)
+        self.learns = [name not in weights for name in self.weights]
+        self.release()
+
+    def enter(self, coefficients: Tensor, *, behind: bool = False) -> None:
         """Gather the coefficients of all modules at once and hand them out.
 
         Nothing is done if they do not learn and are those of the last time. A compiled graph merges
         in every call instead: what it may skip is fixed when it is compiled.
+
+        Args:
+            coefficients: of the composition.
+            behind: whether a step that learns calls only modules whose coefficients do.
         """
         if torch.is_grad_enabled() and coefficients.requires_grad:
             self.version = None
-            self._hand_out(coefficients)
+            self._hand_out(coefficients, behind=behind)
         elif torch.compiler.is_compiling():
             self.version = None
             with torch.no_grad():
@@ -52,12 +70,16 @@ class Tower(nn.Module):
         for user in self.users:
             user.release()
 
-    def _hand_out(self, coefficients: Tensor) -> None:
-        scales = torch.split(coefficients.flatten()[self.places], self.sizes)
+    def _hand_out(self, coefficients: Tensor, *, behind: bool = False) -> None:
+        flat = coefficients.flatten()
+        if self.kept is not None:
+            flat = torch.where(self.kept, flat.detach(), flat)
+        scales = torch.split(flat[self.places], self.sizes)
         # Weights are merged in full precision: what is kept must serve with and without autocast.
         with torch.autocast(coefficients.device.type, enabled=False):
-            for user, own in zip(self.users, scales, strict=True):
-                user.receive(own)
+            for user, own, learns in zip(self.users, scales, self.learns, strict=True):
+                if learns or not behind:
+                    user.receive(own if learns else own.detach())
 
 
 def towers(model: nn.Module, parts: Sequence[Part]) -> list[Tower]:
@@ -65,7 +87,8 @@ def towers(model: nn.Module, parts: Sequence[Part]) -> list[Tower]:
     image = [part for part in parts if part.weight.startswith(("visual.", "logit_"))]
     text = [part for part in parts if not part.weight.startswith(("visual.", "logit_"))]
     pairs = ((("visual.conv1", "visual"), image), (("text", "token_embedding"), text))
-    return [Tower(_first(model, *names), own) for names, own in pairs if own]
+    device = next(model.parameters()).device  # the model may have been moved before this
+    return [Tower(_first(model, *names), own).to(device) for names, own in pairs if own]
 
 
 def _first(model: nn.Module, *names: str) -> nn.Module:

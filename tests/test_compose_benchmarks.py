@@ -250,12 +250,15 @@ def test_compose_stream_prints_both_tables_and_one_object(tmp_path, capsys):
     assert compose_stream.main([*TINY, *words, "--json", "--out", str(path)]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result == json.loads(path.read_text())
-    (many,) = result["many"]
+    many, streamed = result["many"]
+    assert (many["form"], streamed["form"]) == ("resident", "streamed")
+    assert (many["deltas"], streamed["deltas"], streamed["factors_mb"]) == (4, 4, 0)
     factors = 4 * 4 * 16 * (4 * 2 * WIDTH + 2 * 5 * WIDTH) / 1e6
     assert many["factors_mb"] == pytest.approx(factors)
     assert result["files_mb"] > factors
-    assert 0 <= many["resident_mb"] <= many["peak_mb"]
-    assert min(many["load_s"], many["stack_s"], many["step_ms"]) > 0
+    for row in result["many"]:
+        assert row["resident_mb"] <= row["peak_mb"]
+        assert min(row[name] for name in ("load_s", "stack_s", "step_ms", "step_peak_mb")) > 0
     resident, streamed = result["dense"]
     bytes_of_all = 2 * 4 * 12 * WIDTH**2 / 1e6
     assert (resident["device_mb"], resident["host_mb"]) == (pytest.approx(bytes_of_all), 0)

@@ -236,7 +236,7 @@ def test_deltas_of_the_text_tower_are_refused_before_the_model_is_touched(world,
 
 
 def test_no_delta_is_refused(world, data):
-    assert message(Composer().prepare, data, open_backbone(world)) == (
+    assert message(Composer().prepare, data, open_backbone(world), {}) == (
         "expected at least one delta to compose, got none. Train one first."
     )
 

@@ -102,9 +102,9 @@ def test_the_sum_is_not_kept_for_the_backward_pass():
 def test_streamed_updates_stay_where_they_are_and_out_of_the_module():
     updates = (torch.randn(4, 3), torch.randn(4, 3))
     like = torch.zeros(4, 3)
-    streamed = Streamed(Differences((0, 1), updates), like, "whole")
+    streamed = Streamed(Differences((0, 1), updates), "whole")
     assert list(streamed.parameters()) == []
-    assert [held.data_ptr() for held in streamed.updates] == [u.data_ptr() for u in updates]
+    assert [held.data_ptr() for held in streamed.host.updates] == [u.data_ptr() for u in updates]
     resident = Dense(Differences((0, 1), updates), like, "whole", 1)
     assert [tuple(held.shape) for held in resident.parameters()] == [(1, 2, 12)]
     scales = torch.tensor([[0.5, -2.0]])

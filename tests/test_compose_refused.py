@@ -22,7 +22,8 @@ def colors(world, folder, shown, *, exclusive=True):
         for n, value in enumerate(values)
     )
     header = "image,split,attribute,value\n"
-    place = write_pairs(folder, rows, [entry("color", ["red", "blue"], exclusive=exclusive)], header)
+    attribute = entry("color", ["red", "blue"], exclusive=exclusive)
+    place = write_pairs(folder, rows, [attribute], header)
     return open_data(world, [Task("color", **place)], image_size=8)
 
 

@@ -1,7 +1,7 @@
 """Compositions on disk: coefficients, an ordinary PEFT adapter, the merged model, a card."""
 
 from composition.export.folded import composed_delta
-from composition.export.load import LoadedComposition, load_composition
+from composition.export.load import LoadedComposition, load_composition, open_delta
 from composition.export.recompress import Recompressed, recompress
 from composition.export.schema import CompositionCard, CompositionFacts
 from composition.export.store import composition_folder, read_card, save_composition
@@ -14,6 +14,7 @@ __all__ = [
     "composed_delta",
     "composition_folder",
     "load_composition",
+    "open_delta",
     "read_card",
     "recompress",
     "save_composition",

@@ -50,11 +50,12 @@ def _front_matter(card: CompositionCard) -> str:
 def _summary(card: CompositionCard) -> str:
     activation = "QuickGELU" if card.quick_gelu else "GELU"
     names = ", ".join(record.name for record in card.deltas)
+    few = " Under a budget each weight keeps only some of them: `chosen` in composition.json."
     return (
         f"CLIP {card.backbone} {card.pretrained} ({activation}) plus {len(card.deltas)} deltas "
         f"({names}), each times its coefficients, one per delta and block of granularity "
         f"**{card.granularity}**. Made for {card.purpose} {', '.join(card.targets)} by "
-        f"{card.objective}."
+        f"{card.objective}.{few if card.chosen else ''}"
     )
 
 

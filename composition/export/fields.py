@@ -22,6 +22,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "ranks": dict,
     "error": (int, float),
     "errors": dict,
+    "chosen": dict,
 }
 Record = TypeVar("Record")
 

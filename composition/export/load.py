@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from composition.basis import Basis, content_hash
+from composition.basis import Basis
+from composition.checks import content_hash
 from composition.composed import Composition
 from composition.export.coefficients_file import read_coefficients
 from composition.export.folded import composed_delta
 from composition.export.recompress import relative_distance
 from composition.export.schema import CompositionCard, DeltaRecord
+from composition.export.store import CARD_NAME as COMPOSITION_NAME
 from composition.export.store import COEFFICIENTS_NAME, read_card
+from composition.reduction import reduced
 from datamodules.errors import InputError
 from lightning_modules.backbone import Backbone
 from lightning_modules.delta import Delta, load_delta
-from lightning_modules.delta.peft_folder import read_peft
+from lightning_modules.delta.factors import uniform
+from lightning_modules.delta.peft_folder import WEIGHTS_NAME, read_peft
 from lightning_modules.delta.store import CARD_NAME
 
+_log = logging.getLogger(__name__)
 _TOLERANCE = 1e-3  # of shared directions that were computed again; other processors round otherwise
 
 
@@ -69,8 +75,8 @@ def load_composition(
         raise InputError(
             f"{folder} has no deltas {', '.join(unknown)}, expected folders of {', '.join(names)}."
         )
-    found = [_load(record, given.get(record.name), folder) for record in card.deltas]
-    basis = Basis.from_deltas(found, backbone)
+    found = [_load(record, given.get(record.name), folder, backbone) for record in card.deltas]
+    basis = reduced(Basis.from_deltas(found, backbone), card.chosen)
     named = read_coefficients(folder / COEFFICIENTS_NAME)
     composition = Composition(basis, card.granularity, stream=stream)
     loaded = LoadedComposition(card, basis, composition)
@@ -81,6 +87,41 @@ def load_composition(
         composition.detach()
         raise InputError(f"{folder / COEFFICIENTS_NAME}: {error}") from None
     return loaded
+
+
+def open_delta(folder: Path, backbone: Backbone) -> Delta:
+    """A saved delta, or a composition as one delta of its own name.
+
+    The adapter of a composition is its sum, if it was kept whole: then nothing else is needed. If
+    it was truncated, or there is none, the sum is made again from the coefficients and deltas; it
+    is dense where it has no low rank.
+
+    Args:
+        folder: what `save_delta` or `save_composition` wrote.
+        backbone: the base; its model is left as it was.
+
+    Raises:
+        InputError: if it is damaged; or, of a composition that is summed again, see
+            `load_composition`.
+    """
+    if not (folder / COMPOSITION_NAME).is_file():
+        return load_delta(folder, stored=True)
+    card = read_card(folder)
+    if card.adapter.form != "exact":
+        why = card.adapter.note or "its adapter is truncated"
+        _log.info("composition %s is summed again from its deltas: %s", card.name, why)
+        loaded = load_composition(folder, backbone=backbone)
+        try:
+            return loaded.delta()
+        finally:
+            loaded.composition.detach()
+    factors, scales = read_peft(folder)
+    if {name: len(factor.A) for name, factor in factors.items()} != card.adapter.ranks:
+        raise InputError(
+            f"{folder / WEIGHTS_NAME} has other modules or ranks than {COMPOSITION_NAME} says: one "
+            "of them was changed. Compose again."
+        )
+    return Delta(replace(card.delta_card(), scale=uniform(scales)), factors=factors)
 
 
 def _check_base(card: CompositionCard, backbone: Backbone) -> None:
@@ -99,16 +140,16 @@ def _base(name: str, pretrained: str, quick_gelu: bool, digest: str) -> str:
     return f"{name} {pretrained} ({activation}, weights {digest[:12]})"
 
 
-def _load(record: DeltaRecord, given: Path | None, folder: Path) -> Delta:
+def _load(record: DeltaRecord, given: Path | None, folder: Path, backbone: Backbone) -> Delta:
     """A delta, if it is the one that was composed."""
     path = given or (folder.resolve() / record.folder).resolve()
-    if not (path / CARD_NAME).is_file():
+    if not any((path / name).is_file() for name in (CARD_NAME, COMPOSITION_NAME)):
         raise InputError(
             f"the composition in {folder} needs the delta {record.name!r}, expected in {path}, "
             f"found no {CARD_NAME} there. Put it back, or say where it lies: "
             f"deltas={{{record.name!r}: ...}}."
         )
-    delta = load_delta(path)
+    delta = open_delta(path, backbone)
     got = delta.card.attribute
     if got != record.name:
         raise InputError(f"expected the delta {record.name!r} in {path}, got {got!r}.")

@@ -35,6 +35,7 @@ class CompositionFacts:
         metrics: {split: {model: {name: value}}}; the models are "base", "composed" and any others
             that were compared.
         command: makes this composition again.
+        chosen: weight -> deltas that change it, where a budget has chosen them; {} for all.
 
     Raises:
         InputError: if the protocol lacks one of its three keys.
@@ -51,6 +52,7 @@ class CompositionFacts:
     seed: int = 0
     metrics: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
     command: str = ""
+    chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if missing := [key for key in _PROTOCOL if key not in self.protocol]:

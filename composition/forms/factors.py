@@ -58,6 +58,6 @@ def add_activations(
     base = F.linear(x_NI, weight_OI.to(dtype), None if bias_O is None else bias_O.to(dtype))
     if side == "whole":
         read_NR = F.linear(x_NI, A_RI.to(dtype)) * scales_GR
-        return base + F.linear(read_NR.to(dtype), B_OR.to(dtype))
+        return torch.addmm(base, read_NR.to(dtype), B_OR.to(dtype).T)
     a, b = scale_factors(A_RI, B_OR, scales_GR, side)
-    return base + F.linear(F.linear(x_NI, a.to(dtype)), b.to(dtype))
+    return torch.addmm(base, F.linear(x_NI, a.to(dtype)), b.to(dtype).T)

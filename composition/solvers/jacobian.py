@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from composition.composed import Composition
 from composition.solvers.rows import rows_at_once
-from composition.terms import Partitioned, Streamed
+from composition.terms import Partitioned, Streamed, StreamedLowRank
 
 Logits = Callable[[Tensor], Tensor]
 Mode = Literal["forward", "reverse"]
@@ -33,9 +33,17 @@ _MAX_TANGENTS = 16  # more would not make products larger in a way that helps
 
 def choose_mode(composition: Composition, num_classes: int) -> Mode:
     """The mode with fewer passes, of those that the composition's terms allow."""
-    custom = any(isinstance(term, Partitioned | Streamed) for term in composition.terms)
+    own = (Partitioned, Streamed, StreamedLowRank)
+    custom = any(isinstance(term, own) for term in composition.terms)
     fewer = num_classes < composition.coefficients.numel()
     return "reverse" if custom or fewer else "forward"
+
+
+def passes(composition: Composition, num_classes: int) -> int:
+    """Forward or backward passes of an image that its Jacobian takes."""
+    if choose_mode(composition, num_classes) == "reverse":
+        return num_classes
+    return composition.coefficients.numel()
 
 
 def jacobian(composition: Composition, logits: Logits, images: Tensor, mode: Mode) -> Tensor:
@@ -47,9 +55,11 @@ def jacobian(composition: Composition, logits: Logits, images: Tensor, mode: Mod
         images: one batch.
         mode: see the module.
     """
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), torch.compiler.set_stance("force_eager"):
         if mode == "reverse":
-            return _by_rows(composition, logits, images)
+            rows_BVN = _by_rows(composition, logits, images)
+            kept = composition.kept
+            return rows_BVN if kept is None else rows_BVN.masked_fill(kept.flatten(), 0)
         try:
             return _by_columns(composition, logits, images)
         finally:
@@ -85,10 +95,14 @@ def _by_columns(composition: Composition, logits: Logits, images: Tensor) -> Ten
     size = sum(parameter.numel() for parameter in composition.model.parameters())
     tangents = max(1, min(_MAX_TANGENTS, _NUMBERS // size))
     unit_NN = torch.eye(point.numel(), dtype=point.dtype, device=point.device)
+    kept = composition.kept
+    free = slice(None) if kept is None else ~kept.flatten()
     # Fused attention has no forward derivative.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        columns_NBV: Tensor = vmap(column, chunk_size=tangents)(unit_NN)
-    return columns_NBV.movedim(0, -1)
+        columns_NBV: Tensor = vmap(column, chunk_size=tangents)(unit_NN[free])
+    whole_BVN = columns_NBV.new_zeros(*columns_NBV.shape[1:], point.numel())
+    whole_BVN[..., free] = columns_NBV.movedim(0, -1)
+    return whole_BVN
 
 
 def _by_rows(composition: Composition, logits: Logits, images: Tensor) -> Tensor:

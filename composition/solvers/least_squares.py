@@ -115,7 +115,7 @@ def least_squares(
     _check(basis, wanted, moments, updates)
     if not ridge >= 0:
         raise InputError(f"ridge is {ridge}, expected a number of at least 0.")
-    sites = _parse(granularity).sites(basis.model, basis.weights)
+    sites = check_granularity(granularity).sites(basis.model, basis.weights)
     table = Table.of_sites(basis.names, sites)
     parts = {block: Quadratic.zero(len(basis.names)) for block in table.block_names}
     for weight, update in updates.items():
@@ -144,7 +144,12 @@ def _sum(blocks: tuple[Residual, ...]) -> Residual:
     return Residual("all", *(sum(getattr(each, name) for each in blocks) for name in names))
 
 
-def _parse(granularity: str) -> Granularity:
+def check_granularity(granularity: str) -> Granularity:
+    """Parse a granularity.
+
+    Raises:
+        InputError: if it is unknown, or cuts weights.
+    """
     parsed = Granularity.parse(granularity)
     if parsed.kind not in _WHOLE:
         raise InputError(

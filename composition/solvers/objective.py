@@ -7,8 +7,8 @@ Gauss-Newton matrix at a point are
 
     g = mean_b J_b^T (p_b - y_b),    H = mean_b J_b^T (diag(p_b) - p_b p_b^T) J_b,
 
-each with what the ridge adds; J_b = d logits_b / dc, p_b = softmax(logits_b). Sums over images are
-made chunk by chunk, in float64.
+each with what the ridge adds; J_b = d logits_b / dc, p_b = softmax(logits_b). A task may weigh the
+images of its mean. Sums over images are made chunk by chunk, in float64.
 
 Shape letters: B images, V classes, N coefficients.
 """
@@ -16,7 +16,7 @@ Shape letters: B images, V classes, N coefficients.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,14 @@ from composition.solvers.jacobian import Logits, choose_mode, jacobian
 from datamodules.errors import InputError
 
 
+class Images(Protocol):
+    """A tensor (N, ...), or what reads one piece by piece."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Tensor: ...
+
+
 class Task(NamedTuple):
     """What a composition should get right.
 
@@ -34,11 +42,13 @@ class Task(NamedTuple):
         logits: images -> (B, V), by way of the composition.
         images: all that count.
         target: numbers of classes (B,), or probabilities (B, V).
+        weight: of each image, above 0 (B,); None counts them alike.
     """
 
     logits: Logits
-    images: Tensor
+    images: Images
     target: Tensor
+    weight: Tensor | None = None
 
 
 class Objective:
@@ -67,6 +77,7 @@ class Objective:
         self.ridge, self.chunk_size = ridge, chunk_size
         self.origin_N = self.point()
         self.targets = [_probabilities(task) for task in tasks]
+        self.shares = [_shares(task) / len(tasks) for task in tasks]
 
     def point(self) -> Tensor:
         """A copy of the coefficients, flat, in float64."""
@@ -85,7 +96,8 @@ class Objective:
         for number, (task, target_BV) in enumerate(zip(self.tasks, self.targets, strict=True)):
             for rows in self._chunks(number):
                 log_BV = task.logits(task.images[rows]).double().log_softmax(1)
-                total -= float((target_BV[rows] * log_BV).sum()) * self._share(number)
+                share_B = self.shares[number][rows].to(log_BV.device)
+                total -= float(share_B @ (target_BV[rows] * log_BV).sum(1))
         return total
 
     def linearize(self) -> tuple[Tensor, Tensor]:
@@ -106,12 +118,13 @@ class Objective:
                     p_BV = task.logits(images).double().softmax(1)
                 j_BVN = jacobian(self.composition, task.logits, images, mode).double()
                 reached = reached or bool(j_BVN.any())
-                share = self._share(number)
-                slope_N += share * torch.einsum("bv,bvn->n", p_BV - target_BV[rows], j_BVN)
+                share_B = self.shares[number][rows].to(p_BV.device)
+                slope_N += torch.einsum("b,bv,bvn->n", share_B, p_BV - target_BV[rows], j_BVN)
                 # diag(p) - p p^T = S^T S with S = diag(sqrt(p)) (1 - 1 p^T): H stays positive.
                 mean_BN = torch.einsum("bv,bvn->bn", p_BV, j_BVN)
-                rows_SN = (p_BV.sqrt()[:, :, None] * (j_BVN - mean_BN[:, None])).flatten(0, 1)
-                curvature_NN += share * rows_SN.T @ rows_SN
+                root_BV = (share_B[:, None] * p_BV).sqrt()
+                rows_SN = (root_BV[:, :, None] * (j_BVN - mean_BN[:, None])).flatten(0, 1)
+                curvature_NN += rows_SN.T @ rows_SN
         if not reached:
             raise InputError(
                 "the logits do not depend on the coefficients. Compute them by the composition, "
@@ -119,13 +132,15 @@ class Objective:
             )
         return slope_N, curvature_NN
 
-    def _share(self, number: int) -> float:
-        """What one image of a task counts."""
-        return 1 / (len(self.tasks) * len(self.targets[number]))
-
     def _chunks(self, number: int) -> Iterator[slice]:
         for start in range(0, len(self.targets[number]), self.chunk_size):
             yield slice(start, start + self.chunk_size)
+
+
+def _shares(task: Task) -> Tensor:
+    """What each image of a task counts, (B,) of sum 1, float64."""
+    weight_B = torch.ones(len(task.images)) if task.weight is None else task.weight
+    return weight_B.double() / weight_B.double().sum()
 
 
 @torch.no_grad()

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from composition.composed import Composition
 from composition.linear import ComposedLinear
-from composition.terms import LowRank
+from composition.terms import LowRank, StreamedLowRank
 from composition.tower import Tower
 
 
 class _Call(NamedTuple):
     """What passed a composed module: its inputs, its outputs, whose coefficients it used."""
 
-    update: LowRank
+    update: LowRank | StreamedLowRank
     places: Tensor
     x: Tensor
     y: Tensor
@@ -49,6 +49,8 @@ def rows_at_once(
     calls: list[_Call] = []
     with torch.enable_grad(), _recorded(composition, calls):
         values_BV = logits(images)
+    # Modules whose coefficients are kept have no graph.
+    calls = [call for call in calls if call.y.requires_grad]
     if any(call.x.dim() < 2 or len(call.x) != len(images) for call in calls):
         return None
     num_coefficients = composition.coefficients.numel()
@@ -98,7 +100,7 @@ def _recorded(composition: Composition, calls: list[_Call]) -> Iterator[None]:
 
 def _record(
     calls: list[_Call],
-    update: LowRank,
+    update: LowRank | StreamedLowRank,
     places: Tensor,
     module: nn.Module,
     inputs: tuple[Tensor],

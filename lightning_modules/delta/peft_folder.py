@@ -7,16 +7,16 @@ full: PEFT itself shortens long lists to endings, which on another model could c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from datamodules.errors import InputError
 from datamodules.files import read_json, write_json
 from lightning_modules.attention import base_name
 from lightning_modules.delta.factors import Delta, Factor, check_factors
+from lightning_modules.stored_tensors import StoredTensors
 from lightning_modules.tensors import first_five, read_weights, write_tensors
 
 CONFIG_NAME = "adapter_config.json"
@@ -33,6 +33,29 @@ _NOT_LINEAR = {
     "fan_in_fan_out": False,
     "trainable_token_indices": None,
 }
+
+
+class StoredFactors(Mapping[str, Factor]):
+    """Factors by module name that stay in their file and are read when they are asked for.
+
+    Args:
+        tensors: of the file.
+        names: module -> names of its two factors in the file.
+    """
+
+    def __init__(self, tensors: StoredTensors, names: Mapping[str, tuple[str, str]]) -> None:
+        self._tensors = tensors
+        self._names = names
+
+    def __getitem__(self, name: str) -> Factor:
+        a, b = self._names[name]
+        return Factor(self._tensors[a], self._tensors[b])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def write_peft(folder: Path, delta: Delta) -> None:
@@ -58,6 +81,17 @@ def write_peft(folder: Path, delta: Delta) -> None:
     write_tensors(folder / WEIGHTS_NAME, tensors)
 
 
+def stored_factors(folder: Path) -> StoredFactors:
+    """The factors of an adapter, left in its safetensors file; `read_peft` has checked them.
+
+    Raises:
+        InputError: if the file is missing or damaged.
+    """
+    path = folder / WEIGHTS_NAME
+    tensors = StoredTensors(path)
+    return StoredFactors(tensors, _pair(tensors, path))
+
+
 def read_peft(folder: Path) -> tuple[dict[str, Factor], dict[str, float]]:
     """Factors and scales of an adapter that PEFT or this project wrote, by module name.
 
@@ -77,18 +111,22 @@ def read_peft(folder: Path) -> tuple[dict[str, Factor], dict[str, float]]:
     path = folder / WEIGHTS_NAME
     if not path.is_file() and (folder / _PICKLED_NAME).is_file():
         path = folder / _PICKLED_NAME
-    factors = _pair(read_weights(path), path)
+    tensors = read_weights(path)
+    names = _pair(tensors, path)
+    factors = {name: Factor(tensors[a], tensors[b]) for name, (a, b) in names.items()}
     check_factors(factors, str(path))
     return factors, {name: _scale(config, name, len(factor.A)) for name, factor in factors.items()}
 
 
-def _pair(tensors: dict[str, Tensor], path: Path) -> dict[str, Factor]:
-    halves: dict[str, dict[str, Tensor]] = {}
+def _pair(tensors: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
+    """Module -> names of its two factors."""
+    halves: dict[str, dict[str, str]] = {}
     strange = []
-    for name, tensor in tensors.items():
+    for name in tensors:
         match = re.fullmatch(r"(.+)\.lora_([AB])\.weight", name)
         if match:
-            halves.setdefault(base_name(match.group(1)), {})[match.group(2)] = tensor
+            module = sys.intern(base_name(match.group(1)))  # hundreds of deltas share their names
+            halves.setdefault(module, {})[match.group(2)] = sys.intern(name)
         else:
             strange.append(name)
     halved = (name for name, half in halves.items() if len(half) < 2)
@@ -99,7 +137,7 @@ def _pair(tensors: dict[str, Tensor], path: Path) -> dict[str, Factor]:
             f"{first_five(sorted(strange)) or 'the file is empty'}. Expected pairs "
             "<module>.lora_A.weight, <module>.lora_B.weight."
         )
-    return {name: Factor(halves[name]["A"], halves[name]["B"]) for name in sorted(halves)}
+    return {name: (halves[name]["A"], halves[name]["B"]) for name in sorted(halves)}
 
 
 def _scale(config: dict[str, Any], name: str, rank: int) -> float:

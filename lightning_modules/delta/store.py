@@ -18,8 +18,14 @@ from datamodules.names import safe_name
 from lightning_modules.backbone import Backbone
 from lightning_modules.delta.card import readme
 from lightning_modules.delta.factors import Delta, check_factors, check_finite
-from lightning_modules.delta.peft_folder import read_peft, write_peft
+from lightning_modules.delta.peft_folder import (
+    WEIGHTS_NAME,
+    read_peft,
+    stored_factors,
+    write_peft,
+)
 from lightning_modules.delta.schema import DeltaCard
+from lightning_modules.stored_tensors import StoredTensors
 from lightning_modules.tensors import first_five, read_tensors, write_tensors
 
 DELTA_FOLDER = Path("artifacts/deltas")
@@ -54,12 +60,14 @@ def save_delta(folder: Path, delta: Delta) -> None:
         write_text(partial / "README.md", readme(delta.card))
 
 
-def load_delta(folder: Path, *, backbone: Backbone | None = None) -> Delta:
+def load_delta(folder: Path, *, backbone: Backbone | None = None, stored: bool = False) -> Delta:
     """Read a delta and check it: schema, names, shapes, finiteness and, given one, the backbone.
 
     Args:
         folder: what `save_delta` wrote.
         backbone: the model it is meant for, see `check_delta`.
+        stored: leave its numbers in the file once they are checked, and read each tensor when it
+            is asked for: hundreds of deltas then take no memory. The file must stay as it is.
 
     Raises:
         InputError: saying what was expected, what came and what to do.
@@ -74,8 +82,11 @@ def load_delta(folder: Path, *, backbone: Backbone | None = None) -> Delta:
         factors, scales = read_peft(folder)
         delta = Delta(card, factors=factors)
         _check_scales(delta, scales, folder)
+        if stored and (folder / WEIGHTS_NAME).is_file():
+            delta = Delta(card, factors=stored_factors(folder))
     elif card.kind == "dense":
-        delta = Delta(card, differences=read_tensors(folder / DENSE_NAME))
+        path = folder / DENSE_NAME
+        delta = Delta(card, differences=StoredTensors(path) if stored else read_tensors(path))
         check_finite(delta.differences, str(folder / DENSE_NAME))
     else:
         raise InputError(
