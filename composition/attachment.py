@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from composition.basis import Basis, Differences
+from composition.basis import Basis, Differences, Directions, StackedFactors, Stacks
 from composition.granularity import Side
 from composition.linear import ComposedLinear
 from composition.plan import Plan
-from composition.stacks import Directions, StackedFactors, Stacks
 from composition.tensor import ComposedTensor
 from composition.terms import Dense, LowRank, Partitioned, Streamed, StreamedLowRank
 

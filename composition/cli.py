@@ -21,7 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from composition.coefficients import Named
 from composition.composer import Composer
-from composition.evaluation import evaluate
+from composition.evaluation import evaluate, optimality_gap, protocol
 from composition.export import CompositionFacts, composition_folder, save_composition
 from composition.export.store import COMPOSITION_FOLDER
 from composition.heatmap import LogCoefficients, used_coefficients, write_heatmap
@@ -54,6 +54,10 @@ class ComposeCLI(RunCLI):
         parser.add_argument(
             "--out", type=Path, default=COMPOSITION_FOLDER, help="folder of compositions"
         )
+        parser.add_argument(
+            "--gap", action="store_true",
+            help="also say how far the training loss is from its minimum over the coefficients",
+        )  # fmt: skip
         parser.add_argument(
             "--rank", type=int | None, default=None,
             help="truncate the exported adapter to this rank; its error is printed",
@@ -128,6 +132,10 @@ class ComposeCLI(RunCLI):
             _log.info("no adapter: %s", card.adapter.note)
         paths = {"composition": str(folder), "heat map": str(folder / HEATMAP_NAME), "run": run}
         more = evaluation.to_json()
+        if self.settings["gap"]:
+            gap = optimality_gap(model)
+            sys.stdout.write(f"{gap.to_text()}\n\n")
+            more["gap"] = gap.to_json()
         if rounds:
             sys.stdout.write(f"{rounds.to_text()}\n\n")
             name += f", round {rounds.title}"
@@ -201,11 +209,7 @@ class ComposeCLI(RunCLI):
             purpose="attributes" if own <= set(model.delta_names) else "target",
             targets=targets,
             protocol={
-                "selected_on": "validation" if model.objective.uses_labels else "the last epoch",
-                "reported_on": sorted(
-                    {split for t in data.tasks.values() for split in t.test_splits}
-                ),
-                "information": model.objective.information,
+                **protocol(model, data),
                 "splits": {task: each.split_hash for task, each in data.tasks.items()},
                 **left_out,
             },

@@ -54,7 +54,7 @@ class Composition(nn.Module):
 
         parts: the composed weights, and where each finds its coefficients.
         partial: names of deltas that cannot be composed alone: only some of their weights are here.
-        kept: which coefficients do not learn, bool, see `composition.kept`; None if all learn.
+        kept: which coefficients do not learn, bool, see `composition.prefix`; None if all learn.
 
     Raises:
         InputError: if the granularity is unknown or does not fit the basis, or if the model is

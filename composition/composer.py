@@ -20,10 +20,7 @@ from torch import Tensor, nn
 
 from composition.basis import Basis
 from composition.composed import Composition
-from composition.cut_model import CutModel
-from composition.data_start import check_settings, check_start, start_from_data
 from composition.heads import TaskHead
-from composition.kept import learning
 from composition.library import (
     check_towers,
     find_folders,
@@ -32,10 +29,16 @@ from composition.library import (
     without_own,
 )
 from composition.objectives import ObjectiveName, check_control, make_objective
-from composition.prefix import Prefix
-from composition.reduction import Chosen, reduced
-from composition.selection import Select, check_choice, selected
-from composition.start import FROM_DATA, Start, start
+from composition.prefix import CutModel, Prefix, learning
+from composition.selection import Chosen, Select, check_choice, reduced, selected
+from composition.starts import (
+    FROM_DATA,
+    Start,
+    check_settings,
+    check_start,
+    start,
+    start_from_data,
+)
 from datamodules.attribute import AttributeDataModule
 from datamodules.errors import InputError
 from datamodules.files import sha256_json
@@ -69,9 +72,9 @@ class Composer(CutModel):
         budget: deltas that each block keeps; None for all. The others are taken out of it.
         select: by the loss's "gradient", which needs labels, or at "random" by the data's seed, see
             `composition.selection`.
-        start: first coefficients, see `composition.start` and `composition.data_start`; "images"
-            and "gauss-newton" are fits of their own with `--trainer.max_epochs 0`.
-        ridge: of these two: pull to 0 or to the sum, see `composition.data_start`.
+        start: first coefficients, see `composition.starts`; "images" and
+            "gauss-newton" are fits of their own with `--trainer.max_epochs 0`.
+        ridge: of these two: pull to 0 or to the sum, see `composition.starts`.
         last_blocks: transformer blocks whose coefficients learn, with all behind them; those of
             earlier ones stay as they start. None for all, see `composition.prefix`.
         penalty: weight of the mean absolute (`penalty_norm` 1) or squared (2) coefficient.

@@ -124,6 +124,12 @@ def _targets(args: argparse.Namespace) -> Iterator[Target]:
         yield Target(f"without {name}", attributes, attributes, options)
 
 
+def _task(name: str) -> dict[str, Any]:
+    """Shots are drawn of each pair of the first two attributes, however many are combined."""
+    first = name.split("+")[:2]
+    return {"attribute": name, "name": name} | ({"shots_of": first} if len(first) > 1 else {})
+
+
 def _root(args: argparse.Namespace, seed: int) -> dict[str, str]:
     if args.root is None and args.source == "glyphs":
         return {"root": str(DEFAULT_ROOT.with_name(f"glyphs-{seed + 1}"))}
@@ -134,7 +140,7 @@ def _fit_arguments(args: argparse.Namespace, target: Target, seed: int, out: Pat
     shelf = args.adapters / f"seed-{seed}"
     folders = [delta_folder(args.backbone, args.source, name, shelf) for name in target.attributes]
     place = {"source": args.source} | _root(args, seed)
-    tasks = json.dumps([{"attribute": name, "name": name} | place for name in target.tasks])
+    tasks = json.dumps([_task(name) | place for name in target.tasks])
     deltas = json.dumps([str(_existing(folder / CARD_NAME).parent) for folder in folders])
     return [
         "fit", f"--config={args.config}", f"--seed_everything={seed}", f"--data.seed={seed}",

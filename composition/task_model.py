@@ -60,6 +60,11 @@ class TaskModel(TrainableCheckpoints):
         return [cast("TaskHead", head) for head in self.heads]
 
     @property
+    def is_start_alone(self) -> bool:
+        """Whether no epoch follows the start."""
+        return self._trainer is not None and self.trainer.max_epochs == 0
+
+    @property
     def epoch(self) -> int:
         """From 0."""
         return self.current_epoch

@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from composition.basis import Differences, StackedFactors
+from composition.basis import Differences, Directions, StackedFactors, Updates
 from composition.forms.differences import (
     merge_differences,
     merge_partitioned,
@@ -29,7 +29,6 @@ from composition.forms.factors import merge_factors
 from composition.forms.streamed import Piece, stream_factors
 from composition.granularity import Side
 from composition.partition import part_seed
-from composition.stacks import Directions, Updates
 
 _PIECE = 256  # streamed directions at a time: enough for a product that is not thin
 

@@ -26,7 +26,7 @@ from composition.coefficients import from_named
 from composition.composed import Composition
 from composition.solvers.least_squares import least_squares
 from composition.solvers.moments import delta_moments
-from composition.start import plain_sum
+from composition.starts import plain_sum
 from datamodules.errors import InputError
 
 BASE, LEARNED = "base", "learned"

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from composition import gap as gap_module
-from composition.gap import Gap, optimality_gap
+from composition.evaluation.gap import Gap, optimality_gap
 from tests.compose_runs import fit, open_data, prepared
 
 
@@ -71,17 +70,10 @@ def test_it_vanishes_where_the_loss_is_least(world, data):
     assert after.loss < before.loss
 
 
-def test_it_says_why_it_was_not_worked_out(world, data, monkeypatch):
+def test_it_says_why_it_was_not_worked_out(world, data):
     composer = prepared(world, data, objective="entropy")
-    assert optimality_gap(composer) == Gap(None, None, "it needs --model.objective supervised")
-    composer = prepared(world, data, granularity="layer")
-    images = sum(len(task.members("train")) for task in data.tasks.values())
-    monkeypatch.setitem(gap_module._PASSES, "cpu", 100)
     found = optimality_gap(composer)
-    count = composer.composition.coefficients.numel()
-    assert found.reason == (
-        f"it would take {images * count:,} passes of an image, on cpu 100 at most"
-    )
+    assert found == Gap(None, None, "it needs --model.objective supervised")
     assert found.to_json() == {"loss": None, "gap": None, "reason": found.reason, "share": None}
     assert found.to_text() == f"optimality gap: not worked out: {found.reason}."
 

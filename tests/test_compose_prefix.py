@@ -5,8 +5,7 @@ import copy
 import pytest
 import torch
 
-from composition.kept import learning
-from composition.prefix import Prefix
+from composition.prefix import Prefix, learning
 from datamodules.errors import InputError
 from lightning_modules.class_token import read_class_token_only
 from tests.compose_runs import Losses, fit, open_data, prepared, trainer

@@ -12,8 +12,8 @@ from composition.composer import Composer
 from composition.export import CompositionFacts, load_composition, save_composition
 from composition.heatmap import used_coefficients
 from composition.objectives import Negation, Supervised
-from composition.reduction import reduced
-from composition.selection import block_gradients
+from composition.selection import reduced
+from composition.selection.selection import block_gradients
 from lightning_modules.delta import save_delta
 from tests import compose_samples as tiny
 from tests.compose_export_samples import message

@@ -15,6 +15,7 @@ import torch
 
 from composition.composer import Composer
 from composition.evaluation.answers import Answers, Place, answers
+from composition.evaluation.protocol import protocol
 from composition.evaluation.results import Evaluation, Gain, Score
 from composition.evaluation.unseen import seen_and_unseen
 from composition.yardsticks import LEARNED, assign, restored, yardsticks
@@ -59,14 +60,8 @@ def evaluate(model: Composer, data: TasksDataModule) -> Evaluation:
             its = answers(model, data, splits, text=name)
             scores += _scores(model, data, name, its)
             gains += _gains(model, name, its, learned)
-    objective = model.objective
-    protocol = {
-        "selected_on": "validation" if objective.uses_labels else "nothing: the last epoch",
-        "reported_on": list(dict.fromkeys(s for task in tasks.values() for s in task.test_splits)),
-        "information": objective.information,
-        "yardsticks": found.chosen_on,
-    }
-    return Evaluation(tuple(scores), tuple(gains), found.search, found.left_out, protocol)
+    of_fit = protocol(model, data) | {"yardsticks": found.chosen_on}
+    return Evaluation(tuple(scores), tuple(gains), found.search, found.left_out, of_fit)
 
 
 def _scores(

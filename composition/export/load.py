@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from composition.basis import Basis
-from composition.checks import content_hash
+from composition.basis import Basis, content_hash
 from composition.composed import Composition
 from composition.export.coefficients_file import read_coefficients
 from composition.export.folded import composed_delta
@@ -16,7 +15,7 @@ from composition.export.recompress import relative_distance
 from composition.export.schema import CompositionCard, DeltaRecord
 from composition.export.store import CARD_NAME as COMPOSITION_NAME
 from composition.export.store import COEFFICIENTS_NAME, read_card
-from composition.reduction import reduced
+from composition.selection import reduced
 from datamodules.errors import InputError
 from lightning_modules.backbone import Backbone
 from lightning_modules.delta import Delta, load_delta

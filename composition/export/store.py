@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
-from composition.checks import content_hash
+from composition.basis import content_hash
 from composition.composed import Composition
 from composition.export.card import MERGED_NAME, readme
 from composition.export.coefficients_file import write_coefficients

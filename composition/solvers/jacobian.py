@@ -39,13 +39,6 @@ def choose_mode(composition: Composition, num_classes: int) -> Mode:
     return "reverse" if custom or fewer else "forward"
 
 
-def passes(composition: Composition, num_classes: int) -> int:
-    """Forward or backward passes of an image that its Jacobian takes."""
-    if choose_mode(composition, num_classes) == "reverse":
-        return num_classes
-    return composition.coefficients.numel()
-
-
 def jacobian(composition: Composition, logits: Logits, images: Tensor, mode: Mode) -> Tensor:
     """Derivatives of the logits by the coefficients, flat, at their present values: (B, V, N).
 

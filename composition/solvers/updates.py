@@ -159,7 +159,8 @@ class DenseUpdates:
     def _part(self, delta: int, rows: slice, width: int) -> Tensor:
         owners = self.differences.owner
         if delta in owners:
-            return self.differences.tensors[owners.index(delta)].reshape(-1, width)[rows].double()
+            update: Tensor = self.differences.tensors[owners.index(delta)]
+            return update.reshape(-1, width)[rows].double()
         if self.factors is not None:
             a_RI, b_OR, owner_R = self.factors
             own = owner_R == delta

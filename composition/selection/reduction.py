@@ -6,8 +6,7 @@ import copy
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from composition.basis import Basis, Differences, StackedFactors
-from composition.stacks import Stacks, Updates
+from composition.basis import Basis, Differences, StackedFactors, Stacks, Updates
 from datamodules.errors import InputError
 from lightning_modules.tensors import first_five
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from composition.attachment import Part
 from composition.composed import Composition
-from composition.kept import keep
+from composition.prefix.kept import keep
 from composition.tower import Tower
 from datamodules.attribute import AttributeDataModule
 from datamodules.batches import gathered

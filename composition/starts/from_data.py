@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from composition.basis import Basis
-from composition.labelled import chunk_size, labelled_tasks, objection
 from composition.library import own_attributes
 from composition.objectives import Objective
 from composition.solvers import gauss_newton, input_moments, least_squares
 from composition.solvers.least_squares import check_granularity
-from composition.start import FROM_DATA, Start
+from composition.starts.labelled import chunk_size, labelled_tasks, objection
+from composition.starts.start import FROM_DATA, Start
 from composition.task_model import TaskModel
 from datamodules.batches import gathered
 from datamodules.errors import InputError

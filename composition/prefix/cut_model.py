@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from composition.objectives import FixMatch, Objective
-from composition.prefix import Prefix
+from composition.prefix.prefix import Prefix
 from composition.task_model import TaskModel
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from composition.basis import Basis
 from composition.composed import Composition
 from composition.granularity import Granularity
 from composition.objectives import Model, Objective, Scored
-from composition.reduction import changing
+from composition.selection.reduction import changing
 from composition.task_model import TaskModel
 from datamodules.counter_random import uniform
 from datamodules.errors import InputError

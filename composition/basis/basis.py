@@ -17,15 +17,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from composition.checks import check_deltas
-from composition.stacks import StackedFactors, Stacks, Updates
+from composition.basis.checks import check_deltas
+from composition.basis.stacks import StackedFactors, Stacks, Updates
 from datamodules.errors import InputError
 from lightning_modules.attention import base_name
 from lightning_modules.backbone import Backbone
 from lightning_modules.delta import Delta
 from lightning_modules.lora import linear_modules
-
-__all__ = ["Basis", "Differences", "StackedFactors"]
 
 
 class Differences(NamedTuple):
