@@ -198,7 +198,8 @@ class Composer(CutModel):
         self.composition = Composition(
             self.basis, self.hparams["granularity"], stream=self.hparams["stream"]
         )
-        start(self.composition, self.basis, self.hparams["start"])
+        arithmetic = self.objective.arithmetic(self.basis.names)
+        start(self.composition, self.basis, self.hparams["start"], arithmetic)
         check_start(self, self.objective, self.hparams["start"])
         if self.chosen:
             self.composition.zero_unused()

@@ -27,6 +27,9 @@ from lightning_modules.delta.store import CARD_NAME
 from lightning_modules.study import settle
 
 
+_FORGET_IMAGES = 1200  # of each attribute: scarce ones would be learned by heart to be kept
+
+
 @dataclass(frozen=True)
 class Target:
     """What a composition is fitted for.
@@ -118,7 +121,9 @@ def _targets(args: argparse.Namespace) -> Iterator[Target]:
         options = (
             "--model.objective=negation",
             f"--model.forget={json.dumps([name])}",
-            "--model.start=zero",
+            "--model.start=sum",
+            "--data.shots=null",
+            f"--data.max_images={_FORGET_IMAGES}",
         )
         attributes = tuple(args.attributes)
         yield Target(f"without {name}", attributes, attributes, options)

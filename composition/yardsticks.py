@@ -94,7 +94,7 @@ def yardsticks(
             models[f"{name} alone"] = composition.coefficients.detach().clone()
         search = Search(math.nan, ())
         try:
-            total = _weighted(composition, basis, arithmetic)
+            total = plain_sum(composition, basis, arithmetic)
         except InputError as error:
             left_out |= dict.fromkeys(("negated", "best scale"), str(error))
         else:
@@ -116,22 +116,6 @@ def yardsticks(
         left_out["closed form"] = str(error)
     chosen_on = dict.fromkeys(models, "no data") | {"best scale": "labelled validation"}
     return Yardsticks(models | {LEARNED: learned}, chosen_on, search, left_out)
-
-
-def _weighted(composition: Composition, basis: Basis, arithmetic: Mapping[str, float]) -> Tensor:
-    """The coefficients of this weighted sum; those of the composition are changed.
-
-    Raises:
-        InputError: if directions are shared by all deltas, and this is not their plain sum.
-    """
-    if set(arithmetic.values()) == {1.0}:
-        return plain_sum(composition, basis)
-    total = torch.zeros_like(composition.coefficients)
-    for name, weight in arithmetic.items():
-        if weight:
-            composition.one_hot(name)
-            total += weight * composition.coefficients.detach()
-    return total
 
 
 @contextmanager

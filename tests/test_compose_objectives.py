@@ -133,16 +133,20 @@ def test_a_batch_without_trusted_images_has_a_loss(monkeypatch):
     assert float(objective.loss(model, batch([0, 1], [0, 1]))) == 0
 
 
-def test_negation_is_least_where_the_forgotten_answers_are_even():
-    kept = drawn(4, 3, 1)
+def test_negation_is_least_where_what_is_shown_is_no_likelier_than_chance():
+    kept, shown = drawn(4, 3, 1), np.eye(4)[[2, 0]]
     losses = {}
-    for name, x in (("even", np.ones((2, 4))), ("sure", np.eye(4)[:2] * 8)):
-        objective = Negation(["shape"], EXPERTS)
-        losses[name] = float(objective.loss(Fake([kept, x]), batch(range(4), range(2))))
-        expected = -np.log(softmax(x)).mean() + kept.mean()
-        assert losses[name] == pytest.approx(expected)
-    assert losses["even"] == pytest.approx(np.log(4) + kept.mean())
-    assert losses["sure"] > losses["even"]
+    for name, x in (
+        ("even", np.ones((2, 4))), ("right", shown * 8), ("wrong", shown * -8),
+        ("half", np.array([[0.0, 0.0, 2.0, 2.0], [0.0, 9.0, 0.0, 0.0]])),
+    ):  # fmt: skip
+        own = batch(range(4), range(2))
+        own["parts"][1]["label"] = torch.from_numpy(shown)
+        losses[name] = float(Negation(["shape"], EXPERTS).loss(Fake([kept, x]), own)) - kept.mean()
+        above = np.log((softmax(x) * shown).sum(1)) - np.log(1 / 4)
+        assert losses[name] == pytest.approx(np.maximum(above, 0).mean(), abs=1e-6)
+    assert losses["even"] == losses["wrong"] == pytest.approx(0, abs=1e-6)
+    assert losses["right"] > losses["half"] > 0
 
 
 # --- pseudo-labels and tables ---------------------------------------------------------------------

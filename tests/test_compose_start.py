@@ -8,8 +8,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from scipy.optimize import minimize
 
-from composition import labelled
-from composition.starts import FROM_DATA
+from composition.starts import FROM_DATA, labelled
 from datamodules.errors import InputError
 from tests.compose_runs import TASKS, drawn_delta, fit, open_backbone, open_data, prepared
 from tests.test_compose_cli import run, words  # noqa: F401

@@ -1,14 +1,19 @@
 """Unlearning: some tasks to chance, the others kept.
 
-    L(c) = mean over forgotten tasks of KL(uniform || p)  +  mean over kept tasks of cross-entropy
+    L(c) = mean over forgotten tasks of max(0, log p(shown value) - log 1/V)
+           + mean over kept tasks of their own loss
 
-aTLAS (Eq. 9) climbs the forgotten task's cross-entropy instead. That has no lower bound: it ends in
-answers that are surely wrong, from which the attribute can still be read. Here the optimum is to
-know nothing, p uniform, where accuracy is chance.
+aTLAS (Eq. 9) climbs the forgotten task's cross-entropy without end: into answers that are surely
+wrong, from which the attribute can still be read. Here nothing is gained below chance, 1/V. Even
+answers, by KL(uniform || p), were tried as well: they ask for more than scaled deltas can give, and
+forget less (docs/composition.md).
+
+Shape letters: B images, V values of a task.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -63,8 +68,7 @@ class Negation(Objective):
         lost, kept = [], []
         for head, logits_BV, labels in model.scored(batch["image"], batch["parts"]):
             if head.name in self.forget:
-                # KL(uniform || p) but for a constant: smallest where all values are alike.
-                lost.append(-logits_BV.log_softmax(1).mean())
+                lost.append(above_chance(logits_BV, labels["label"]))
             else:
                 kept.append(head.loss(logits_BV, labels))
         return mean_of(lost) + mean_of(kept)
@@ -89,6 +93,19 @@ class Negation(Objective):
             if name not in self.forget
         ]
         return -sum(left) / len(left) - (1 + max(lost) if max(lost) > 0 else 0.0)
+
+
+def above_chance(logits_BV: Tensor, label_BV: Tensor) -> Tensor:
+    """Mean of how far the log-probability of what is shown lies above that of chance, at least 0.
+
+    Args:
+        logits_BV: scores.
+        label_BV: 1 where a value is shown; images without any are left out, several values of one
+            image count alike.
+    """
+    shown_BV = label_BV.bool()
+    log_p_BV = logits_BV.log_softmax(1) + math.log(logits_BV.shape[1])
+    return (log_p_BV.clamp_min(0) * shown_BV).sum() / shown_BV.sum().clamp_min(1)
 
 
 def check_control(
