@@ -27,7 +27,12 @@ from lightning_modules.delta.store import CARD_NAME
 from lightning_modules.study import settle
 
 
-_FORGET_IMAGES = 1200  # of each attribute: scarce ones would be learned by heart to be kept
+# More images than shots: what is to be kept would else be learned by heart. By head and with a
+# larger step, as nothing coarser or shorter came near chance (docs/composition.md).
+_FORGET = (
+    "--model.start=sum", "--model.granularity=head", "--model.lr=0.03", "--data.shots=null",
+    "--data.max_images=1200",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,7 @@ def _targets(args: argparse.Namespace) -> Iterator[Target]:
         options = (
             "--model.objective=negation",
             f"--model.forget={json.dumps([name])}",
-            "--model.start=sum",
-            "--data.shots=null",
-            f"--data.max_images={_FORGET_IMAGES}",
+            *_FORGET,
         )
         attributes = tuple(args.attributes)
         yield Target(f"without {name}", attributes, attributes, options)

@@ -144,7 +144,7 @@ def test_negation_is_least_where_what_is_shown_is_no_likelier_than_chance():
         own["parts"][1]["label"] = torch.from_numpy(shown)
         losses[name] = float(Negation(["shape"], EXPERTS).loss(Fake([kept, x]), own)) - kept.mean()
         above = np.log((softmax(x) * shown).sum(1)) - np.log(1 / 4)
-        assert losses[name] == pytest.approx(np.maximum(above, 0).mean(), abs=1e-6)
+        assert losses[name] == pytest.approx(2 * np.maximum(above, 0).mean(), abs=1e-6)
     assert losses["even"] == losses["wrong"] == pytest.approx(0, abs=1e-6)
     assert losses["right"] > losses["half"] > 0
 
