@@ -26,7 +26,6 @@ from lightning_modules.delta import delta_folder
 from lightning_modules.delta.store import CARD_NAME
 from lightning_modules.study import settle
 
-
 # More images than shots: what is to be kept would else be learned by heart. By head and with a
 # larger step, as nothing coarser or shorter came near chance (docs/composition.md).
 _FORGET = (
