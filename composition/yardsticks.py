@@ -32,7 +32,7 @@ from datamodules.errors import InputError
 BASE, LEARNED = "base", "learned"
 _UNIT = 20  # scales are multiples of 1 / 20
 _STEPS = (4, 2, 1)  # of the search, in these units: the range by the first, then around the best
-LOWEST, HIGHEST = 1, 40  # 0.05 to 2.0
+_USUAL, _HIGHEST = 40, 120  # 2.0, or as far as it goes on growing: 6.0 at most
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,26 @@ def assign(composition: Composition, coefficients: Tensor) -> None:
 
 
 def _search(composition: Composition, total: Tensor, score: Callable[[], float]) -> Search:
-    """The whole range in coarse steps, then the neighbors of the best in ever finer ones."""
+    """The usual range in coarse steps, on while its end is best, then around the best finely."""
     found: dict[int, float] = {}
 
     def best() -> int:
         known = {number: each for number, each in found.items() if not math.isnan(each)} or found
         return max(sorted(known), key=known.__getitem__)
 
-    for step in _STEPS:
-        tried = (best() - step, best() + step) if found else range(step, HIGHEST + 1, step)
-        for number in tried:
-            if LOWEST <= number <= HIGHEST and number not in found:
-                assign(composition, number / _UNIT * total)
-                found[number] = score()
+    def attempt(number: int) -> None:
+        if 1 <= number <= _HIGHEST and number not in found:
+            assign(composition, number / _UNIT * total)
+            found[number] = score()
+
+    coarse, *finer = _STEPS
+    for number in range(coarse, _USUAL + 1, coarse):
+        attempt(number)
+    while best() == max(found) < _HIGHEST:
+        attempt(max(found) + coarse)
+    for step in finer:
+        middle = best()
+        attempt(middle - step)
+        attempt(middle + step)
     curve = tuple((number / _UNIT, found[number]) for number in sorted(found))
     return Search(best() / _UNIT, curve)
