@@ -60,10 +60,11 @@ def dense_gradient(world, composer, data, weight_of_task):
         embedding = functional_call(backbone.model.visual, visual, (composer.pixels(image),))
         embedding = embedding / embedding.norm(dim=1, keepdim=True)
         logits = (embedding @ head.text_VD.T) * backbone.model.logit_scale.exp()
+        label = torch.from_numpy(task.labels(task.attribute).label[members])
         if weight_of_task.get(head.name) == "forget":
-            losses.append(-logits.log_softmax(1).mean())
+            right = logits.softmax(1)[range(len(members)), label.int().argmax(1)]
+            losses.append(2 * (right * logits.shape[1]).log().clamp(min=0).mean())
         else:
-            label = torch.from_numpy(task.labels(task.attribute).label[members])
             shown = label.any(0)
             target = label[:, shown].int().argmax(1)
             losses.append(torch.nn.functional.cross_entropy(logits[:, shown], target))
