@@ -31,6 +31,7 @@ Kind = Literal[
     "global", "layer", "module", "block", "projection", "head", "partition", "rank", "spectral"
 ]
 Side = Literal["whole", "rows", "columns", "entries"]
+WHOLE: tuple[Kind, ...] = ("global", "layer", "module", "block", "projection")  # cut no weight
 COUNTED = {"partition": "K", "spectral": "k"}  # kinds that take a number after a colon
 MAX_PARTS = 1 << 20  # the hash has 24 bits: parts stay balanced
 

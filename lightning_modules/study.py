@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,16 +138,16 @@ def table(runs: Iterable[Run]) -> str:
         for split in [name for name in mine[0].metrics if name != "validation"]:
             cells = [
                 f"{mine[0].base(split):.3f}",
-                _spread([each.adapted(split) for each in mine], ".3f"),
-                _spread([100 * each.error_removed(split) for each in mine], ".0f") + " %",
-                _spread([100 * each.worst_other() for each in mine], "+.1f") + " points",
+                spread([each.adapted(split) for each in mine], ".3f"),
+                spread([100 * each.error_removed(split) for each in mine], ".0f") + " %",
+                spread([100 * each.worst_other() for each in mine], "+.1f") + " points",
                 str(len(mine)),
             ]
             lines.append(f"| {attribute} | {split} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: list[float], form: str) -> str:
+def spread(values: Sequence[float], form: str) -> str:
     """Mean and sample standard deviation."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):{form}} ± {deviation:{form.lstrip('+')}}"

@@ -47,9 +47,14 @@ def inside(folder):
 
 
 def command(*words, cwd):
-    """`python -m lightning_modules WORDS` in this process: code, out, err and `error:` lines."""
+    """`python -m lightning_modules WORDS` in this process, see `call`."""
     from lightning_modules.__main__ import main
 
+    return call(main, *words, cwd=cwd)
+
+
+def call(main, *words, cwd):
+    """A room's front door in this process: code, out, err and `error:` lines."""
     out, err = io.StringIO(), io.StringIO()
     with inside(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -1,26 +1,16 @@
 """`python -m composition`: one fit from the command line to a folder that opens again."""
 
-import contextlib
-import io
 import json
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 
 from composition.__main__ import main
 from composition.export import load_composition
 from lightning_modules.backbone import load_backbone
-from tests.conftest import ROOT, inside
+from tests.conftest import ROOT, call
 
-
-def run(*words, cwd):
-    out, err = io.StringIO(), io.StringIO()
-    with inside(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as leave:
-            code = leave.code
-    return SimpleNamespace(code=code, out=out.getvalue(), err=err.getvalue())
+run = partial(call, main)
 
 
 @pytest.fixture(scope="module")

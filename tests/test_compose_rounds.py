@@ -1,7 +1,5 @@
 """Rounds: scaling a composition's own difference again is scaling its deltas' coefficients."""
 
-import contextlib
-import io
 import json
 import math
 
@@ -16,7 +14,7 @@ from lightning_modules.delta import save_delta
 from tests import compose_samples as tiny
 from tests.compose_export_samples import message
 from tests.compose_runs import drawn_delta, open_backbone
-from tests.conftest import ROOT, inside
+from tests.conftest import ROOT, call
 
 
 @pytest.mark.parametrize("granularity", [each for each in tiny.LORA if each != "rank"])
@@ -90,10 +88,8 @@ def test_rounds_that_cannot_be_are_refused():
 
 
 def run(*words, cwd):
-    out, err = io.StringIO(), io.StringIO()
-    with inside(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in words])
-    return code, out.getvalue(), err.getvalue()
+    done = call(main, *words, cwd=cwd)
+    return done.code, done.out, done.err
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The study of compositions: tables against numbers by hand, runs from adapters to files."""
 
-import contextlib
-import io
 import json
 import math
 import shutil
@@ -11,12 +9,12 @@ import pytest
 import yaml
 
 from composition.__main__ import main
-from composition.evaluation.seeds import Run, interval, seeds_table, spread
+from composition.evaluation.seeds import Run, interval, seeds_table, short_spread
 from composition.export import composition_folder
 from lightning_modules.delta import delta_folder
 from lightning_modules.delta.store import save_delta
 from tests.compose_runs import drawn_delta, open_backbone
-from tests.conftest import inside
+from tests.conftest import call
 
 PAIR = composition_folder("color+shape").name
 T_OF_2 = 4.302652729911275  # Student's t with 2 degrees of freedom, 97.5 %
@@ -66,22 +64,20 @@ def test_the_tables_give_deviations_over_seeds_and_intervals_of_paired_gains():
 
 
 def test_one_seed_has_neither_deviation_nor_interval():
-    assert spread([0.25]) == ".250 ± .000"
+    assert short_spread([0.25]) == ".250 ± .000"
     assert interval([-0.25]) == "-.250"
-    assert spread([1.0, 1.0]) == "1.000 ± .000"
+    assert short_spread([1.0, 1.0]) == "1.000 ± .000"
 
 
 def study(world, folder, *words):
     """Run it in a folder of its own on the world's images."""
-    out, err = io.StringIO(), io.StringIO()
     command = [
         "study", "--seeds", "0", "1", "--combine", "color+shape", "--forget", "color",
         "--attributes", "color", "shape", f"--root={world / 'data'}",
         f"--backbone={world / 'tiny'}", "--config=compose.yaml", *words,
     ]  # fmt: skip
-    with inside(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(command)
-    return code, out.getvalue(), err.getvalue()
+    done = call(main, *command, cwd=folder)
+    return done.code, done.out, done.err
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +121,7 @@ def test_a_study_fits_what_is_missing_and_tabulates_what_its_runs_wrote(world, p
     ]
     assert len(values) == 2
     row = next(line for line in text.splitlines() if line.startswith("| sum |"))
-    assert spread(values) in row
+    assert short_spread(values) in row
     assert "**without color** (2 seeds)" in text
     assert "| negated |" in text
     before = (report / f"seed-0/{PAIR}/scores.json").stat().st_mtime_ns

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from composition.yardsticks import LEARNED
+from lightning_modules.study import spread
 
 _OF_COMBINATIONS = {"auc": "AUC", "best_harmonic": "best harmonic mean"}
 _LEVEL = 0.95
@@ -63,7 +64,7 @@ def seeds_table(runs: Iterable[Run]) -> str:
         head = ["model", *(_column(place, places) for place in places)]
         lines += [f"**{target}** ({len(mine)} seeds)", "", *_head(head)]
         for model in models:
-            lines.append(_row([model, *map(spread, values[model])]))
+            lines.append(_row([model, *map(short_spread, values[model])]))
         lines += ["", *_head([f"{target}: learned -", *head[1:]])]
         for model in models:
             if model != LEARNED:
@@ -74,15 +75,14 @@ def seeds_table(runs: Iterable[Run]) -> str:
     return "\n".join(lines)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and sample deviation.
+def short_spread(values: Sequence[float]) -> str:
+    """Mean and sample deviation of scores, without zeros in front.
 
     Example:
-        >>> spread([0.9, 0.92])
+        >>> short_spread([0.9, 0.92])
         '.910 ± .014'
     """
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{_short(statistics.mean(values))} ± {_short(deviation)}"
+    return spread(values, ".3f").replace("0.", ".")
 
 
 def interval(gains: Sequence[float]) -> str:
@@ -109,7 +109,7 @@ def _column(place: Place, places: Sequence[Place]) -> str:
     return name if len({task for task, _, _ in places}) == 1 else f"{task}, {name}"
 
 
-def _short(value: float, sign: str = "") -> str:
+def _short(value: float, sign: str) -> str:
     """Three digits, without the zero in front."""
     return f"{value:{sign}.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:{sign}.3f}"
 

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from composition.basis import Basis
 from composition.composed import Composition
-from composition.granularity import Granularity
+from composition.granularity import WHOLE, Granularity
 from composition.objectives import Model, Objective, Scored
 from composition.selection.reduction import changing
 from composition.task_model import TaskModel
+from datamodules.batches import gathered
 from datamodules.counter_random import uniform
 from datamodules.errors import InputError
 from lightning_modules.progress import progress
@@ -34,7 +35,6 @@ from lightning_modules.progress import progress
 Select = Literal["gradient", "random"]
 _log = logging.getLogger(__name__)
 _LABELLED = ("supervised", "negation")  # objectives
-_WHOLE = {"global", "layer", "module", "block", "projection"}
 
 
 def check_choice(objective: str, budget: int | None, select: str, *, leave_own_out: bool) -> None:
@@ -103,7 +103,7 @@ def selection_granularity(granularity: str) -> str:
         >>> selection_granularity("layer"), selection_granularity("rank")
         ('layer', 'block')
     """
-    return granularity if Granularity.parse(granularity).kind in _WHOLE else "block"
+    return granularity if Granularity.parse(granularity).kind in WHOLE else "block"
 
 
 def block_gradients(
@@ -177,8 +177,7 @@ def _pull(model: TaskModel, told: Scored, pull_NV: Tensor) -> None:
     with progress(f"{told.head.name}: gradients", len(squares)) as advance:
         for start in range(0, len(squares), size):
             own = squares[start : start + size]
-            images = torch.from_numpy(np.ascontiguousarray(pixels[own])).permute(0, 3, 1, 2)
-            image_BD = model.encode_image(images.to(model.device))
+            image_BD = model.encode_image(gathered([(pixels, own)]).to(model.device))
             told.head(image_BD, model.scale).backward(pull_NV[start : start + size])
             advance(len(own))
 

@@ -27,14 +27,12 @@ import torch
 
 from composition.basis import Basis
 from composition.coefficients import Named, Table, to_named
-from composition.granularity import Granularity
+from composition.granularity import WHOLE, Granularity
 from composition.solvers.moments import Moments
 from composition.solvers.quadratic import Quadratic
 from composition.solvers.updates import DenseUpdates, Target, Updates, updates_of
 from datamodules.errors import InputError
 from lightning_modules.tensors import first_five
-
-_WHOLE = ("global", "layer", "module", "block", "projection")
 
 
 @dataclass(frozen=True)
@@ -151,10 +149,10 @@ def check_granularity(granularity: str) -> Granularity:
         InputError: if it is unknown, or cuts weights.
     """
     parsed = Granularity.parse(granularity)
-    if parsed.kind not in _WHOLE:
+    if parsed.kind not in WHOLE:
         raise InputError(
             f"granularity is {granularity}, expected one that scales each weight of a delta as a "
-            f"whole: {', '.join(_WHOLE)}. Choose one of these, or learn finer coefficients."
+            f"whole: {', '.join(WHOLE)}. Choose one of these, or learn finer coefficients."
         )
     return parsed
 

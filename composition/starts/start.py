@@ -18,7 +18,7 @@ from composition.solvers.moments import delta_moments
 from datamodules.errors import InputError
 
 Start = Literal["zero", "mean", "sum", "solved", "images", "gauss-newton"]
-FROM_DATA = ("images", "gauss-newton")  # worked out by `data_start` when a fit begins
+FROM_DATA = ("images", "gauss-newton")  # worked out by `from_data` when a fit begins
 
 
 @torch.no_grad()
