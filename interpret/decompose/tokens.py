@@ -1,0 +1,110 @@
+"""Contributions of single tokens, and their products with texts without ever building them.
+
+A head's contribution is a sum over the tokens it attends to: `sum_i a_i v_i` through one matrix.
+Pulled back through that matrix, a text becomes a short vector in the head's value space, and a heat
+map is one small product a head: tokens x heads x E numbers are never made.
+
+Shape letters: B images or texts, L layers, H heads, S tokens, R rows, W head width, C code width,
+E embedding width, T texts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from datamodules.errors import InputError
+from interpret.decompose.codes import Readout, codes, lengths
+from interpret.decompose.trace import LayerTrace, Trace
+
+
+def token_codes(found: Trace, maps: Readout, layer: int, *, normalize: bool = True) -> Tensor:
+    """Codes (B, S, H, C) of the tokens of one layer; they sum over tokens to the head's codes.
+
+    Constants are divided evenly over the tokens, as in the paper.
+
+    Raises:
+        InputError: if the pass kept no tokens.
+    """
+    values_BHSW, source_BHS = _tokens(found.layers[layer])
+    whole_BHC = codes(found, maps, normalize=False)[:, layer]
+    part_BSHW = torch.einsum("bhs,bhsw->bshw", source_BHS, values_BHSW)
+    width, count = part_BSHW.shape[-1], part_BSHW.shape[1]
+    rest_BHC = whole_BHC.clone()
+    rest_BHC[..., :width] -= part_BSHW.sum(dim=1)
+    spread_BSHC = (rest_BHC / count)[:, None].repeat(1, count, 1, 1)
+    spread_BSHC[..., :width] += part_BSHW
+    return spread_BSHC / lengths(found)[:, None, None, None] if normalize else spread_BSHC
+
+
+def token_scores(
+    found: Trace,
+    maps: Readout,
+    texts_TE: Tensor,
+    *,
+    normalize: bool = True,
+    layers: tuple[int, ...] | None = None,
+    heads: Tensor | None = None,
+) -> Tensor:
+    """Sum over heads of the tokens' contributions, times texts: (B, T, S).
+
+    Args:
+        found: a pass that kept tokens.
+        maps: of the tower.
+        texts_TE: directions in the embedding.
+        normalize: divide by the length of the embedding.
+        layers: those that count; None counts all.
+        heads: bool (L, H), those that count; None counts all.
+
+    Raises:
+        InputError: if the pass kept no tokens.
+    """
+    whole_BLHC = codes(found, maps, normalize=False)
+    chosen = range(len(found.layers)) if layers is None else layers
+    total = None
+    for number in chosen:
+        values_BHSW, source_BHS = _tokens(found.layers[number])
+        pulled_HCT = maps.maps_LHCE[number] @ texts_TE.to(maps.maps_LHCE.dtype).T
+        if heads is not None:
+            pulled_HCT = pulled_HCT * heads[number].to(pulled_HCT)[:, None, None]
+        width, count = values_BHSW.shape[3], values_BHSW.shape[2]
+        weighted_BHSW = values_BHSW * source_BHS[..., None]
+        scores_BST = torch.einsum("bhsw,hwt->bst", weighted_BHSW, pulled_HCT[:, :width])
+        whole_BT = torch.einsum("bhk,hkt->bt", whole_BLHC[:, number], pulled_HCT)
+        rest_BT = (whole_BT - scores_BST.sum(dim=1)) / count
+        scores_BST = scores_BST + rest_BT[:, None]
+        total = scores_BST if total is None else total + scores_BST
+    if total is None:
+        raise InputError("expected at least one layer of heads to read, got none.")
+    if normalize:
+        total = total / lengths(found)[:, None, None]
+    return total.transpose(1, 2)
+
+
+def position_scores(
+    found: Trace, maps: Readout, texts_TE: Tensor, *, normalize: bool = True
+) -> Tensor:
+    """For towers that average rows: every row's contribution to the output, times texts, (B, T, R).
+
+    The whole output is divided, constants evenly: the rows sum to it.
+
+    Raises:
+        InputError: if the tower has no residual stream.
+    """
+    if found.last_BRD is None:
+        raise InputError("expected a tower that averages its positions, got one that does not.")
+    rows_BRD = found.weights_BR[..., None] * found.last_BRD
+    count = rows_BRD.shape[1]
+    texts_ET = texts_TE.to(maps.stream_DE.dtype).T
+    pulled_DT = maps.stream_DE @ texts_ET
+    constant_BT = maps.constant_E @ texts_ET - found.mean_B[:, None] * pulled_DT.sum(dim=0)
+    scores_BRT = rows_BRD @ pulled_DT + constant_BT[:, None] / count
+    if normalize:
+        scores_BRT = scores_BRT / lengths(found)[:, None, None]
+    return scores_BRT.transpose(1, 2)
+
+
+def _tokens(layer: LayerTrace) -> tuple[Tensor, Tensor]:
+    if layer.values_BHSW is None or layer.source_BHS is None:
+        raise InputError("expected a pass that kept its tokens, got one without: with_tokens=True.")
+    return layer.values_BHSW, layer.source_BHS
