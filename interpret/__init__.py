@@ -1,4 +1,1 @@
-"""Evidence about a model: heads, words, concepts.
-
-Empty so far: this room opens after composition.
-"""
+"""Evidence about a model: heads, words, concepts; it explains, and changes nothing."""
