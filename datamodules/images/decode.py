@@ -55,7 +55,7 @@ def decode_boxes(path: Path, size: int, boxes: Boxes, draws: Draws | None = None
 
     try:
         with Image.open(path) as picture:
-            whole = _rgb(ImageOps.exif_transpose(picture))
+            whole = rgb(ImageOps.exif_transpose(picture))
             parts = [_around(box, whole.size, path) for box in boxes.tolist()]
             if draws is not None:
                 crops = zip(parts, draws.tolist(), strict=True)
@@ -75,21 +75,28 @@ def decode_boxes(path: Path, size: int, boxes: Boxes, draws: Draws | None = None
         ) from None
 
 
-def _rgb(picture: Image) -> Image:
+def rgb(picture: Image) -> Image:
     """8 bits a channel; `convert` alone would clip 16-bit grays to white."""
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         picture = picture.convert("I").point(lambda gray: gray / 257).convert("L")
     return picture.convert("RGB")
 
 
-def square(picture: Image, size: int) -> Image:
-    """Resized and cropped by the steps and roundings of open_clip, which the models know."""
+def square(picture: Image, size: int, *, is_mask: bool = False) -> Image:
+    """Resized and cropped by the steps and roundings of open_clip, which the models know.
+
+    Args:
+        picture: of any size.
+        size: side of the output in pixels.
+        is_mask: take the nearest pixel, and mix none.
+    """
     from PIL import Image
 
+    resample = Image.Resampling.NEAREST if is_mask else Image.Resampling.BICUBIC
     short = min(picture.size)
     width, height = (int(size * side / short) for side in picture.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
-    resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+    resized = picture.resize((width, height), resample)
     return resized.crop((left, top, left + size, top + size))
 
 

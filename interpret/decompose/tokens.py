@@ -59,26 +59,33 @@ def token_scores(
     Raises:
         InputError: if the pass kept no tokens.
     """
-    whole_BLHC = codes(found, maps, normalize=False)
-    chosen = range(len(found.layers)) if layers is None else layers
-    total = None
-    for number in chosen:
-        values_BHSW, source_BHS = _tokens(found.layers[number])
-        pulled_HCT = maps.maps_LHCE[number] @ texts_TE.to(maps.maps_LHCE.dtype).T
-        if heads is not None:
-            pulled_HCT = pulled_HCT * heads[number].to(pulled_HCT)[:, None, None]
-        width, count = values_BHSW.shape[3], values_BHSW.shape[2]
-        weighted_BHSW = values_BHSW * source_BHS[..., None]
-        scores_BST = torch.einsum("bhsw,hwt->bst", weighted_BHSW, pulled_HCT[:, :width])
-        whole_BT = torch.einsum("bhk,hkt->bt", whole_BLHC[:, number], pulled_HCT)
-        rest_BT = (whole_BT - scores_BST.sum(dim=1)) / count
-        scores_BST = scores_BST + rest_BT[:, None]
-        total = scores_BST if total is None else total + scores_BST
-    if total is None:
+    chosen = list(range(len(found.layers)) if layers is None else layers)
+    if not chosen:
         raise InputError("expected at least one layer of heads to read, got none.")
+    maps_LHCE = maps.maps_LHCE if layers is None else maps.maps_LHCE[chosen]
+    pulled_LHCT = maps_LHCE @ texts_TE.to(maps_LHCE.dtype).T
+    if heads is not None:
+        pulled_LHCT = pulled_LHCT * heads[chosen].to(pulled_LHCT)[..., None, None]
+    parts = [
+        _pulled_scores(found.layers[number], pulled_HCT)
+        for number, pulled_HCT in zip(chosen, pulled_LHCT, strict=True)
+    ]
+    scores_BST = torch.stack(parts).sum(dim=0)
+    # What the tokens' values leave out, constants, is divided evenly over the tokens.
+    whole_BLHC = codes(found, maps, normalize=False)[:, chosen]
+    whole_BT = torch.einsum("blhc,lhct->bt", whole_BLHC, pulled_LHCT)
+    rest_BT = (whole_BT - scores_BST.sum(dim=1)) / scores_BST.shape[1]
+    total_BST = scores_BST + rest_BT[:, None]
     if normalize:
-        total = total / lengths(found)[:, None, None]
-    return total.transpose(1, 2)
+        total_BST = total_BST / lengths(found)[:, None, None]
+    return total_BST.transpose(1, 2)
+
+
+def _pulled_scores(layer: LayerTrace, pulled_HCT: Tensor) -> Tensor:
+    """What the tokens' values add to the texts in one layer, (B, S, T)."""
+    values_BHSW, source_BHS = _tokens(layer)
+    weighted_BHSW = values_BHSW * source_BHS[..., None]
+    return torch.einsum("bhsw,hwt->bst", weighted_BHSW, pulled_HCT[:, : values_BHSW.shape[3]])
 
 
 def position_scores(
