@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -113,6 +114,23 @@ class Subject:
                 yield self.images(part)
                 advance(len(part))
 
+    def lazily(self, items: Items) -> Sequence[Tensor]:
+        """The same batches, prepared anew each time they are gone through."""
+        return _Batches(self, items)
+
+    def part_of(self, split: str, most: int | None) -> Items:
+        """Images of a split, at most so many, evenly spread over it."""
+        items = self.data.members(split)
+        if most is None or most >= len(items):
+            return items
+        return items[np.linspace(0, len(items) - 1, most).astype(np.int64)]
+
+    @property
+    def annotated(self) -> tuple[str, ...]:
+        """Attributes that the dictionary holds and the source annotates."""
+        known = set(self.data.annotations.attributes)
+        return tuple(name for name in self.data.dictionary.names if name in known)
+
     def labels(self, attribute: str, items: Items | None = None) -> Items:
         """The true value of each image as a number, -1 where none or several are known."""
         items = self.items if items is None else items
@@ -129,6 +147,30 @@ class Subject:
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Unit text embeddings of some texts, as they are."""
         return value_embeddings(self.model, self.backbone.tokenizer, [[text] for text in texts])
+
+
+class _Batches(Sequence[Tensor]):
+    """Batches of a subject's images by number."""
+
+    def __init__(self, subject: Subject, items: Items) -> None:
+        self.subject, self.items = subject, items
+
+    def __len__(self) -> int:
+        return -(-len(self.items) // self.subject.batch)
+
+    @overload
+    def __getitem__(self, number: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, number: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start = number * self.subject.batch
+        return self.subject.images(self.items[start : start + self.subject.batch])
 
 
 def add_subject(command: argparse.ArgumentParser, *, with_delta: bool = True) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from interpret.commands import decompose, retrieve, textspan
+from interpret.commands import ablate, decompose, heads, retrieve, segment, textspan
 from lightning_modules.arguments import LineParser
 
-_COMMANDS = (decompose, textspan, retrieve)
+_COMMANDS = (decompose, textspan, ablate, heads, retrieve, segment)
 
 
 def parser() -> argparse.ArgumentParser:

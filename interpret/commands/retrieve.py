@@ -99,9 +99,8 @@ def _shared(
     The nearest image, which is the query itself, is left out.
     """
     shared = {}
-    annotated = subject.data.annotations.attributes
     others_QS = near.index_BS[:, 1:].cpu().numpy()
-    for name in (each for each in subject.data.dictionary.names if each in annotated):
+    for name in subject.annotated:
         label_N = subject.labels(name, items)
         own_QX, other_QS = label_N[probes][:, None], label_N[others_QS]
         known_QS = (own_QX >= 0) & (other_QS >= 0)
