@@ -3,6 +3,7 @@
 
 ATTR =
 ATTRS =
+COMMAND = heads
 DATA = glyphs
 ROOT =
 BACKBONE = glyph-clip
@@ -14,7 +15,7 @@ ARGS =
 PYTHON =
 VENV = .venv
 
-VARIABLES := ATTR ATTRS DATA ROOT BACKBONE PRETRAINED DEVICES DELTA SEEDS ARGS PYTHON VENV
+VARIABLES := ATTR ATTRS COMMAND DATA ROOT BACKBONE PRETRAINED DEVICES DELTA SEEDS ARGS PYTHON VENV
 ROOMS := datamodules lightning_modules composition interpret
 RUN = $(VENV)/bin/python
 STAMP = $(VENV)/.installed
@@ -136,6 +137,11 @@ evaluate: need-ATTR $(STAMP)  ## Compare an adapter with its base: ATTR=color
 verify: need-DELTA $(STAMP)  ## Check a saved delta: DELTA=artifacts/deltas/glyph-clip/glyphs/color
 	$(RUN) -m lightning_modules verify $(call quote,DELTA) $(ARGS)
 
+.PHONY: interpret
+interpret: $(STAMP)  ## Open the model up: COMMAND=heads (or decompose textspan ablate retrieve segment adapter coefficients)
+	$(RUN) -m interpret $(call quote,COMMAND) $(SOURCE) --backbone=$(call quote,BACKBONE) \
+	  $(call option,--pretrained,PRETRAINED)$(call option,--delta,DELTA) $(ARGS)
+
 .PHONY: experiment
 experiment: $(STAMP)  ## The study: adapters and their compositions over SEEDS="0 1 2", as tables (two hours on two cores)
 	$(RUN) -m lightning_modules study --backbone=$(call quote,BACKBONE) $(SOURCE) --seeds $(SEEDS)
@@ -151,7 +157,7 @@ bench: $(STAMP)  ## Measure our forms beside the peers' and the floor; table in 
 
 .PHONY: bench-gpu
 bench-gpu: $(STAMP)  ## Measure on an NVIDIA GPU: the main job with ViT-B-32 and ViT-L-14, training steps, compositions
-	$(RUN) -m benchmarks --gpu main_job train_step compose_step compose_stream $(ARGS)
+	$(RUN) -m benchmarks --gpu main_job train_step compose_step compose_stream interpret_decompose interpret_textspan interpret_heatmap $(ARGS)
 
 # --- checks -------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import composition.linear
 from benchmarks import _compose_peers as peers
 from benchmarks._compose_model import Batch, count_tokens, draw_batch, tower_of, weight_shapes
 from benchmarks._compose_peers import Block, Form
-from benchmarks._compose_timing import autocast, median_ratio, peak_beyond, take_turns
+from benchmarks._timing import autocast, median_ratio, peak_beyond, take_turns
 from composition import Basis, Composition
 from lightning_modules.delta import Delta
 

@@ -49,8 +49,8 @@ from benchmarks._compose_model import (
     random_lora,
     weight_shapes,
 )
-from benchmarks._compose_timing import describe, device_of, memory_of
 from benchmarks._output import add_output, put_out
+from benchmarks._timing import describe, device_of, memory_of
 from datamodules.errors import InputError
 from lightning_modules.delta import Delta
 

@@ -51,7 +51,8 @@ from benchmarks._compose_model import (
     random_lora,
     weight_shapes,
 )
-from benchmarks._compose_timing import (
+from benchmarks._output import add_output, put_out
+from benchmarks._timing import (
     describe,
     device_of,
     forget_peak,
@@ -61,7 +62,6 @@ from benchmarks._compose_timing import (
     take_turns,
     timed,
 )
-from benchmarks._output import add_output, put_out
 from composition import Basis, Composition
 from composition.terms import Streamed
 from datamodules.errors import InputError

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from benchmarks._compose_model import random_clip
-from benchmarks._compose_timing import (
+from benchmarks._output import add_output, put_out
+from benchmarks._timing import (
     describe,
     device_of,
     forget_peak,
@@ -41,7 +42,6 @@ from benchmarks._compose_timing import (
     peak_beyond,
     take_turns,
 )
-from benchmarks._output import add_output, put_out
 from interpret.decompose import Decomposition, Readout, decompose, readout, token_codes, trace
 from interpret.taps import Call, tap_attention
 from interpret.towers import Tower, image_tower

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from benchmarks._compose_model import random_clip
-from benchmarks._compose_timing import describe, device_of, median_ratio, take_turns
 from benchmarks._output import add_output, put_out
+from benchmarks._timing import describe, device_of, median_ratio, take_turns
 from datamodules.errors import InputError
 from interpret.decompose import Readout, Trace, readout, token_codes, token_scores, trace
 from interpret.towers import Tower, image_tower

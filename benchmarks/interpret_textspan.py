@@ -29,8 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks._compose_timing import describe, device_of, median_ratio, take_turns, timed
 from benchmarks._output import add_output, put_out
+from benchmarks._timing import describe, device_of, median_ratio, take_turns, timed
 from interpret.head_space import head_space
 from interpret.moments import HeadMoments
 from interpret.pools import TextPool

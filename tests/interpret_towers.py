@@ -36,7 +36,10 @@ _TIMM = {
     "ConvNeXt, xxlarge": ("convnext_xxlarge", "", "linear", _CONV),
 }
 _OTHER = {
-    "FastVit": ("fastvit_mci0", "avg", None, {"layers": (1,) * 4, "embed_dims": (48, 96, 192, 384)}),
+    "FastVit": (
+        "fastvit_mci0", "avg", None,
+        {"layers": (1,) * 4, "embed_dims": (48, 96, 192, 384)},
+    ),
     "Swin": (
         "swin_base_patch4_window7_224", "", "linear",
         {"embed_dim": 8, "depths": (1,) * 4, "num_heads": (1,) * 4},

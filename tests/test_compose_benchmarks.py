@@ -12,7 +12,7 @@ import composition.linear
 from benchmarks import _compose_cell as cell
 from benchmarks import _compose_model as models
 from benchmarks import _compose_peers as peers
-from benchmarks import _compose_timing as timing
+from benchmarks import _timing as timing
 from benchmarks import compose_step, compose_stream
 from composition.forms.choice import multiplications
 

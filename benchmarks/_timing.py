@@ -1,4 +1,4 @@
-"""How the composition benchmarks measure: in turns, in seconds, in bytes."""
+"""How benchmarks measure: in turns, in seconds, in bytes."""
 
 from __future__ import annotations
 
