@@ -1,4 +1,10 @@
-"""`GatherMoments`: moments of head codes over the images of any validation run."""
+"""Moments of head codes over the images of any validation run.
+
+`GatherMoments` is for any LightningModule; `GatherHeads` finds all it needs in an adapter that is
+trained here:
+
+    ARGS="--trainer.callbacks+=interpret.gather.GatherHeads --trainer.callbacks.path=moments.npz"
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,11 @@ from torch import Tensor
 
 from datamodules.errors import InputError
 from datamodules.files import check_place
+from interpret.decompose import Convention, codes, readout, trace
+from interpret.decompose.codes import check_convention
 from interpret.moments import HeadMoments, merged_over_processes
+from interpret.towers import image_tower
+from lightning_modules.adapted import AdaptedClip
 
 
 class GatherMoments(L.Callback):
@@ -77,3 +87,42 @@ class GatherMoments(L.Callback):
         self.moments = merged_over_processes(self.moments)
         if self.moments is not None and trainer.is_global_zero:
             self.moments.save(self.path)
+
+
+class GatherHeads(GatherMoments):
+    """The same for the image tower of an adapter, adapted as it is at each validation.
+
+    Args:
+        path: the .npz file.
+        convention: of the codes, see `interpret.decompose`.
+
+    Raises:
+        InputError: if the file cannot be written there, or the convention is unknown.
+    """
+
+    def __init__(self, path: Path, convention: Convention = "shared") -> None:
+        check_convention(convention)
+        super().__init__(_not_begun, "", path)
+        self.convention: Convention = convention
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the tower as it is now.
+
+        Raises:
+            InputError: if the module is no adapter, or its tower cannot be taken apart.
+        """
+        super().on_validation_start(trainer, pl_module)
+        clip = getattr(pl_module, "clip", None)
+        if not isinstance(clip, AdaptedClip):
+            raise InputError(
+                f"expected an adapter that is trained here, got {type(pl_module).__name__}. Use "
+                "GatherMoments with a function of your own."
+            )
+        tower = image_tower(clip.adapted)
+        maps = readout(tower, self.convention)
+        self.identity = f"{clip.backbone.fingerprint}/{self.convention}"
+        self.codes = lambda images: codes(trace(tower, clip.pixels(images)), maps)
+
+
+def _not_begun(_: Tensor) -> Tensor:
+    raise RuntimeError("no validation has begun.")

@@ -165,3 +165,32 @@ def test_retrieve_finds_what_is_nearest_to_a_head(interpret, tmp_path):
 def test_mistakes_are_one_line(interpret, command, message):
     (error,) = interpret(*command, code=2).errors
     assert message in error
+
+
+def test_the_callback_gathers_an_adapters_heads(world, tmp_path):
+    import lightning as L
+
+    from datamodules.attribute import AttributeDataModule
+    from interpret.decompose import codes, readout, trace
+    from interpret.gather import GatherHeads
+    from interpret.towers import image_tower
+    from lightning_modules.adapter import AttributeAdapter
+
+    model = AttributeAdapter(str(world / "tiny"), "random", r=4)
+    data = AttributeDataModule(
+        "color", root=world / "data", dictionary=world / "dictionary.json", num_workers=0
+    )
+    callback = GatherHeads(tmp_path / "moments.npz")
+    options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    trainer = L.Trainer(callbacks=[callback], default_root_dir=tmp_path, **options)
+    with inside(tmp_path):
+        trainer.validate(model, data, verbose=False)
+    tower = image_tower(model.clip.adapted)
+    images = torch.from_numpy(data.pixels()[data.members("validation")]).permute(0, 3, 1, 2)
+    found = codes(trace(tower, model.clip.pixels(images)), readout(tower))
+    assert callback.moments.count == len(found) == 60
+    total = found.double().sum(0)
+    torch.testing.assert_close(callback.moments.sum_LHC, total, rtol=1e-5, atol=1e-5)
+    HeadMoments.load(tmp_path / "moments.npz", callback.identity)
+    with pytest.raises(ValueError, match="expected an adapter that is trained here, got Lightning"):
+        callback.on_validation_start(trainer, L.LightningModule())
