@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import InputError
+from interpret.adapters import Question as Labelled
 from interpret.parts import Asked, PartScores, score_parts
 from interpret.subject import Items, Subject
 
@@ -68,3 +70,22 @@ def scores_of(
         if (label >= 0).any():
             found.append(Asked.of(name, scores, [f"{name}: {value}" for value in values], label))
     return scores, found
+
+
+def labelled(subject: Subject, names: Sequence[str], items: Items) -> dict[str, Labelled]:
+    """Attributes asked of some images, one by one.
+
+    Args:
+        subject: model and data.
+        names: of annotated attributes.
+        items: image numbers.
+    """
+    return {
+        name: Labelled(
+            name,
+            subject.data.dictionary.attribute(name).texts,
+            subject.value_texts(name),
+            subject.labels(name, items),
+        )
+        for name in names
+    }

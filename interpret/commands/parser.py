@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from interpret.commands import ablate, decompose, heads, retrieve, segment, textspan
+from interpret.commands import (
+    ablate,
+    adapter,
+    coefficients,
+    decompose,
+    heads,
+    retrieve,
+    segment,
+    textspan,
+)
 from lightning_modules.arguments import LineParser
 
-_COMMANDS = (decompose, textspan, ablate, heads, retrieve, segment)
+_COMMANDS = (
+    decompose,
+    textspan,
+    ablate,
+    heads,
+    retrieve,
+    segment,
+    adapter,
+    coefficients,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,14 +27,12 @@ def token_codes(found: Trace, maps: Readout, layer: int, *, normalize: bool = Tr
         InputError: if the pass kept no tokens.
     """
     values_BHSW, source_BHS = _tokens(found.layers[layer])
-    whole_BHC = codes(found, maps, normalize=False)[:, layer]
     part_BSHW = torch.einsum("bhs,bhsw->bshw", source_BHS, values_BHSW)
     width, count = part_BSHW.shape[-1], part_BSHW.shape[1]
-    rest_BHC = whole_BHC.clone()
-    rest_BHC[..., :width] -= part_BSHW.sum(dim=1)
-    spread_BSHC = (rest_BHC / count)[:, None].repeat(1, count, 1, 1)
-    spread_BSHC[..., :width] += part_BSHW
-    return spread_BSHC / lengths(found)[:, None, None, None] if normalize else spread_BSHC
+    constant_BHC = _constants(found, maps, [layer])[:, 0] / count
+    part_BSHC = constant_BHC[:, None].repeat(1, count, 1, 1)
+    part_BSHC[..., :width] += part_BSHW
+    return part_BSHC / lengths(found)[:, None, None, None] if normalize else part_BSHC
 
 
 def token_scores(
@@ -71,14 +69,25 @@ def token_scores(
         for number, pulled_HCT in zip(chosen, pulled_LHCT, strict=True)
     ]
     scores_BST = torch.stack(parts).sum(dim=0)
-    # What the tokens' values leave out, constants, is divided evenly over the tokens.
-    whole_BLHC = codes(found, maps, normalize=False)[:, chosen]
-    whole_BT = torch.einsum("blhc,lhct->bt", whole_BLHC, pulled_LHCT)
-    rest_BT = (whole_BT - scores_BST.sum(dim=1)) / scores_BST.shape[1]
-    total_BST = scores_BST + rest_BT[:, None]
+    constant_BLHC = _constants(found, maps, chosen) / scores_BST.shape[1]
+    constant_BT = torch.einsum("blhc,lhct->bt", constant_BLHC, pulled_LHCT)
+    total_BST = scores_BST + constant_BT[:, None]
     if normalize:
         total_BST = total_BST / lengths(found)[:, None, None]
     return total_BST.transpose(1, 2)
+
+
+def _constants(found: Trace, maps: Readout, layers: list[int]) -> Tensor:
+    """The part of the codes (B, L, H, C) that is no key's value, and is divided over the tokens.
+
+    It is known without a subtraction, which would leave rounding in tokens that add little.
+    """
+    codes_BLHC = codes(found, maps, normalize=False)[:, layers]
+    for place, number in enumerate(layers):
+        width = found.layers[number].value_BHW.shape[-1]
+        rest_BHW = found.layers[number].rest_BHW
+        codes_BLHC[:, place, :, :width] = 0 if rest_BHW is None else rest_BHW
+    return codes_BLHC
 
 
 def _pulled_scores(layer: LayerTrace, pulled_HCT: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ class LayerTrace:
         mlp_BD: the MLP's term; None without an MLP.
         source_BHS: attention to every key, summed over rows; None unless tokens were asked for.
         values_BHSW: the values of the keys; None unless tokens were asked for.
+        rest_BHW: of `value_BHW`, what no key's value gives: the bias and mean of a LayerNorm before
+            the output projection; None without one, or unless tokens were asked for.
     """
 
     value_BHW: Tensor
@@ -37,6 +39,7 @@ class LayerTrace:
     mlp_BD: Tensor | None
     source_BHS: Tensor | None
     values_BHSW: Tensor | None
+    rest_BHW: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -206,16 +209,21 @@ def _layer(
     mlp = seen.modules.get(f"mlp {name}")
     if mlp is not None:
         mlp = mlp.to(dtype) if layer.mlp_scale is None else mlp.to(dtype) * layer.mlp_scale
-    source_BHS = None
+    value_BHW = torch.einsum("br,brhw->bhw", own_BR, value_BRHW)
+    source_BHS, values_BHSW, rest_BHW = None, None, None
     if seen.with_tokens:
         source_BHS = torch.einsum("br,bhrs->bhs", source_BR, seen.weights[name].to(dtype))
+        values_BHSW = _scaled_values(tower, seen, number, dtype)
+        if layer.inner_norm is not None:
+            rest_BHW = value_BHW - torch.einsum("bhs,bhsw->bhw", source_BHS, values_BHSW)
     return LayerTrace(
-        value_BHW=torch.einsum("br,brhw->bhw", own_BR, value_BRHW),
+        value_BHW=value_BHW,
         weight_B=own_BR.sum(dim=1),
         post_mean_B=post_mean_B,
         mlp_BD=None if mlp is None else _sum_rows(weights_BR, mlp),
         source_BHS=source_BHS,
-        values_BHSW=_scaled_values(tower, seen, number, dtype) if seen.with_tokens else None,
+        values_BHSW=values_BHSW,
+        rest_BHW=rest_BHW,
     )
 
 

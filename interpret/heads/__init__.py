@@ -1,0 +1,1 @@
+"""What single heads are for: who carries an attribute, is it so, and which carry a false cue."""
