@@ -17,6 +17,7 @@ TARGETS = {
     "help", "install", "doctor", "lock", "base", "dictionary", "train", "train-all", "evaluate",
     "verify", "test", "test-gpu", "test-ddp", "lint", "format", "types", "layers", "check", "bench",
     "bench-gpu", "prepare", "split", "tensorboard", "clean", "experiment", "compose",
+    "interpret",
 }  # fmt: skip
 
 

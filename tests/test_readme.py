@@ -14,6 +14,7 @@ import pytest
 
 from datamodules.__main__ import main as data_main
 from datamodules.sources.glyphs.source import write
+from interpret.__main__ import main as interpret_main
 from lightning_modules.__main__ import main as training_main
 
 REPOSITORY = Path(__file__).parents[1]
@@ -22,6 +23,11 @@ SHRINK = ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false"]
 # Servers, whole suites and long studies are only looked at, not run; nor is composing, which needs
 # two deltas and has tests of its own.
 ONLY_LISTED = {"test", "tensorboard", "bench", "experiment", "train-all", "compose"}
+MAINS = {
+    "datamodules": data_main,
+    "lightning_modules": training_main,
+    "interpret": interpret_main,
+}
 # Not an error: the checkpoint, the folder and the weights are the reader's own.
 PLACEHOLDERS = ("last.ckpt", "path/to")
 
@@ -85,11 +91,11 @@ def test_the_commands_run_in_the_order_of_the_page(
             monkeypatch.setattr(sys, "argv", ["lightning_modules", *shrunk])
             code = training_main(shrunk)
         else:
-            code = (data_main if room == "datamodules" else training_main)(arguments)
+            code = MAINS[room](arguments)
         out = capsys.readouterr()
         assert code == 0, f"{line}: {out.err[-500:]}"
         ran.append(target if line.startswith("make ") else arguments[1])
     assert ran == [
-        "train", "evaluate", "verify", "dictionary", "doctor", "train",
+        "train", "evaluate", "verify", "dictionary", "interpret", "doctor", "train",
         "dictionary", "show", "review", "review", "edit", "export",
     ]  # fmt: skip
