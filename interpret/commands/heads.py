@@ -14,8 +14,8 @@ import numpy as np
 
 from datamodules.errors import InputError
 from interpret.commands.asked import add_attributes, question
-from interpret.head_figure import head_figure
 from interpret.heads.causal import Confirmation
+from interpret.heads.figure import roles_figure
 from interpret.heads.planted import study_planted
 from interpret.heads.spurious import Removal
 from interpret.heads.study import LabelledImages, RoleStudy, Words, plain, study_roles
@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         "--num_images", type=int, default=1500, help="most of either split (default: 1500)"
     )
     command.add_argument(
-        "--top", type=int, default=1, help="heads of an attribute ablated together (default: 1)"
+        "--top", type=int, default=2, help="heads of an attribute ablated together (default: 2)"
     )
     command.add_argument("--seed", type=int, default=0, help="of random heads (default: 0)")
     command.add_argument(
@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     asked = question(subject, args.attributes)
     if len(asked.attributes) > 1:
         study = _roles(args, subject, judged)
-        _tell_roles(output, study)
+        title = f"heads of attributes, {subject.backbone.name} {subject.delta}".strip()
+        _tell_roles(output, study, title)
         metrics["roles"] = plain(study)
     if subject.data.source_name == "waterbirds":
         metrics["waterbirds"] = plain(_waterbirds(args, subject, judged, output))
@@ -97,7 +98,7 @@ def _roles(args: argparse.Namespace, subject: Subject, judged: str) -> RoleStudy
     )
 
 
-def _tell_roles(output: Output, study: RoleStudy) -> None:
+def _tell_roles(output: Output, study: RoleStudy, title: str) -> None:
     rows = []
     for role in study.roles:
         best = sorted(role.roles, key=lambda each: -each.class_share)[:3]
@@ -112,16 +113,7 @@ def _tell_roles(output: Output, study: RoleStudy) -> None:
     )
     for name, found in (("direct", study.direct), ("total", study.total)):
         _tell_confirmation(output, f"accuracy lost by the {name} effect", found)
-    panels = {
-        role.attribute: _grid([each.class_share for each in role.roles], role)
-        for role in study.roles
-    }
-    output.figure("roles.png", head_figure(panels, title="share of each head in an attribute"))
-
-
-def _grid(values: list[float], role: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    layers = 1 + max(each.head.layer for each in role.roles)
-    return np.array(values).reshape(layers, -1)
+    output.figure("roles.png", roles_figure(study, title=title))
 
 
 def _tell_confirmation(output: Output, title: str, found: Confirmation) -> None:
