@@ -35,31 +35,31 @@ def two_processes(words, cwd):
     )
 
 
-@pytest.fixture(scope="module")
-def pair(fit_words, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pair")
-    done = two_processes((*fit_words, "--json"), folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return SimpleNamespace(done=done, folder=folder)
-
-
 @pytest.mark.ddp
-def test_two_processes_learn_what_one_learns(pair, fitted):
-    delta = pair.folder / "artifacts/deltas/tiny/glyphs/color"
+def test_two_processes_do_together_what_one_does_alone(fit_words, fitted, tmp_path):
+    """One test, so that the run is never made twice by two test processes."""
+    done = two_processes((*fit_words, "--json"), tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    _learned_the_same(fitted, done, tmp_path)
+    _validated_every_image_once(fitted, tmp_path)
+    _wrote_and_spoke_once(done, tmp_path)
+
+
+def _learned_the_same(fitted, done, folder):
+    delta = folder / "artifacts/deltas/tiny/glyphs/color"
     one, other = (load_file(each / "adapter_model.safetensors") for each in (fitted.delta, delta))
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, atol=1e-5, rtol=0)
-    rows = [json.loads(out.splitlines()[-1])["rows"] for out in (fitted.done.out, pair.done.stdout)]
+    rows = [json.loads(out.splitlines()[-1])["rows"] for out in (fitted.done.out, done.stdout)]
     for mine, theirs in zip(*rows, strict=True):
         assert mine["adapted"] == pytest.approx(theirs["adapted"], abs=0.026)  # one image of 40
         assert mine["base"] == theirs["base"]
 
 
-@pytest.mark.ddp
-def test_two_processes_validate_every_image_once(pair, fitted):
+def _validated_every_image_once(fitted, folder):
     scores = [
         torch.load(each / "checkpoints/last.ckpt", weights_only=True)["callbacks"]
-        for each in (fitted.run, pair.folder / "runs/train/color/version_0")
+        for each in (fitted.run, folder / "runs/train/color/version_0")
     ]
     best = [
         next(float(v["best_model_score"]) for k, v in each.items() if "score/val" in k)
@@ -68,14 +68,13 @@ def test_two_processes_validate_every_image_once(pair, fitted):
     assert best[0] == pytest.approx(best[1], abs=1e-5)
 
 
-@pytest.mark.ddp
-def test_one_process_writes_and_speaks(pair):
-    version = pair.folder / "runs/train/color"
+def _wrote_and_spoke_once(done, folder):
+    version = folder / "runs/train/color"
     assert [path.name for path in version.iterdir()] == ["version_0"]
     assert len(list(version.rglob("events.out.tfevents.*"))) == 1
-    assert len(list(pair.folder.rglob("delta.json"))) == 1
-    assert pair.done.stdout.count("color on glyphs, tiny\n") == 1
-    notes = pair.done.stderr.splitlines()
+    assert len(list(folder.rglob("delta.json"))) == 1
+    assert done.stdout.count("color on glyphs, tiny\n") == 1
+    notes = done.stderr.splitlines()
     assert [line for line in notes if not line.startswith("note: ")] == []
     assert len(notes) == 2
     assert notes[1].endswith("on cpu x 2")
