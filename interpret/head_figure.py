@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interpret.cells import draw_cells
 from lightning_modules.callbacks.figures import FAINT, INK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_NUMBERS = 100  # cells of a panel that still have their number written in them
 _CELL, _LEAST = 0.42, 2.2  # inches
 
 
@@ -26,7 +26,7 @@ def head_figure(
     """Heat maps (L, H); blue is above 0, red below, on one scale for all panels.
 
     Args:
-        panels: name -> numbers (L, H); NaN is left white.
+        panels: name -> numbers (L, H); NaN is left gray.
         title: printed above.
         num_columns: panels in a row.
     """
@@ -40,7 +40,7 @@ def head_figure(
     figure = Figure(figsize=(max(width, 4.5), height), facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
     values = np.concatenate([np.ravel(panel) for panel in panels.values()])
-    limit = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    limit = float(np.nanmax(np.abs(values), initial=0.0))
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.axis("off")
@@ -50,21 +50,13 @@ def head_figure(
 
 
 def _draw(axis: Any, name: str, panel_LH: NDArray[np.floating], limit: float) -> None:
-    axis.imshow(panel_LH, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    draw_cells(axis, panel_LH, limit)
     axis.set_title(name, fontsize=9, color=INK)
     axis.set_xlabel("head", fontsize=8, color=FAINT)
     axis.set_ylabel("layer", fontsize=8, color=FAINT)
     layers, heads = panel_LH.shape
     axis.set_xticks(range(0, heads, max(1, heads // 8)))
     axis.set_yticks(range(0, layers, max(1, layers // 12)))
-    axis.tick_params(labelsize=7, colors=FAINT, length=0)
+    axis.tick_params(labelsize=7, colors=FAINT)
     for spine in axis.spines.values():
         spine.set_visible(False)
-    if panel_LH.size > _MOST_NUMBERS:
-        return
-    for (layer, head), value in np.ndenumerate(panel_LH):
-        if np.isfinite(value):
-            color = "white" if abs(value) > 0.6 * limit else INK
-            axis.text(
-                head, layer, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color
-            )

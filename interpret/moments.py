@@ -12,8 +12,6 @@ Shape letters: B images of a batch, L layers, H heads, C width of a code, E embe
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from datamodules.errors import InputError
-from datamodules.files import write_bytes
-
-BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+from interpret.arrays import BROKEN, write_arrays
 
 
 @dataclass
@@ -129,15 +125,13 @@ class HeadMoments:
         Raises:
             InputError: if the disk is full or the folder cannot be written.
         """
-        stream = io.BytesIO()
-        np.savez(
-            stream,
+        write_arrays(
+            path,
             identity=np.frombuffer(self.identity.encode(), np.uint8),
-            count=np.int64(self.count),
+            count=np.asarray(self.count),
             sum=self.sum_LHC.cpu().numpy(),
             square=self.square_LHCC.cpu().numpy(),
         )
-        write_bytes(path, stream.getvalue())
 
     @classmethod
     def load(cls, path: Path, identity: str) -> HeadMoments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -58,9 +59,9 @@ class Output:
         self._lines.append(line)
 
     def json(self, name: str, value: Any) -> None:
-        """A JSON file."""
+        """A JSON file; what is not finite becomes null."""
         self._wrote(name)
-        write_json(self.folder / name, value)
+        write_json(self.folder / name, _finite(value))
 
     def text(self, name: str, text: str) -> None:
         """A text file."""
@@ -91,7 +92,7 @@ class Output:
         if self.as_json:
             paths = [str(path) for path in self.paths]
             found = {"command": self.command, "protocol": self.protocol, **metrics, "paths": paths}
-            lines.append(json.dumps(found, ensure_ascii=False, allow_nan=False))
+            lines.append(json.dumps(_finite(found), ensure_ascii=False, allow_nan=False))
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
@@ -116,6 +117,15 @@ def add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", action="store_true", help="print one JSON object as the last line"
     )
+
+
+def _finite(value: Any) -> Any:
+    """A value as JSON can hold it: numbers that are not finite are None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def default_folder(args: argparse.Namespace, *more: str) -> Path:

@@ -27,7 +27,7 @@ def gather_moments(subject: Subject, path: Path, convention: Convention = "share
         InputError: if the file holds moments of something else, or cannot be written.
     """
     check_place(path)
-    tower, items = subject.tower, subject.items
+    tower, items = subject.headed, subject.items
     maps = readout(tower, convention)
     identity = f"{subject.identity}/{convention}"
     layers, heads, width, _ = maps.maps_LHCE.shape

@@ -21,7 +21,9 @@ from composition.export.load import open_delta
 from composition.library import find_folders
 from datamodules.agreement import build_missing, dictionary_of
 from datamodules.attribute import AttributeDataModule
+from datamodules.errors import InputError
 from datamodules.sources import load_source
+from interpret.flags import known_device, whole
 from interpret.towers import Tower, image_tower
 from lightning_modules.backbone import Backbone, load_backbone
 from lightning_modules.delta import Delta, delta_folder
@@ -65,6 +67,20 @@ class Subject:
         return image_tower(self.model)
 
     @cached_property
+    def headed(self) -> Tower:
+        """The image tower, if it has heads.
+
+        Raises:
+            InputError: if it has none, or see `tower`.
+        """
+        if not self.tower.layers:
+            raise InputError(
+                f"expected a model whose image tower has attention heads, got "
+                f"{self.backbone.name}, which has none: `decompose` alone takes it apart."
+            )
+        return self.tower
+
+    @cached_property
     def identity(self) -> str:
         """What results depend on: weights, images, their order."""
         weights = fingerprint(self.model.state_dict())
@@ -74,7 +90,7 @@ class Subject:
     @property
     def items(self) -> Items:
         """Numbers of the images."""
-        return self.data.members(self.split)
+        return self.part_of(self.split, None)
 
     @property
     def protocol(self) -> dict[str, str | int]:
@@ -119,7 +135,16 @@ class Subject:
         return _Batches(self, items)
 
     def part_of(self, split: str, most: int | None) -> Items:
-        """Images of a split, at most so many, evenly spread over it."""
+        """Images of a split, at most so many, evenly spread over it.
+
+        Raises:
+            InputError: if there is no such split, or no image in it speaks of the attribute.
+        """
+        if split not in self.data.splits:
+            raise InputError(
+                f"expected a split of {self.data.source_name}, which are "
+                f"{', '.join(self.data.splits)}, got {split!r}."
+            )
         items = self.data.members(split)
         if most is None or most >= len(items):
             return items
@@ -191,9 +216,11 @@ def add_subject(command: argparse.ArgumentParser, *, with_delta: bool = True) ->
     command.add_argument(
         "--split", default="validation", help="images to look at (default: validation)"
     )
-    command.add_argument("--max_images", type=int, help="most images of each split")
-    command.add_argument("--batch_size", type=int, default=128, help="images of a pass")
-    command.add_argument("--device", default="", help="default: a GPU if there is one")
+    command.add_argument("--max_images", type=whole(1), help="most images of each split")
+    command.add_argument("--batch_size", type=whole(1), default=128, help="images of a pass")
+    command.add_argument(
+        "--device", type=known_device, default="", help="default: a GPU if there is one"
+    )
 
 
 def open_subject(args: argparse.Namespace, split: str = "") -> Subject:
@@ -226,14 +253,25 @@ def open_subject(args: argparse.Namespace, split: str = "") -> Subject:
     return subject
 
 
-def find_delta(name: str, args: argparse.Namespace, backbone: Backbone) -> Delta:
+def find_delta(
+    name: str, args: argparse.Namespace, backbone: Backbone, flag: str = "--delta"
+) -> Delta:
     """A saved delta or composition, by folder or by name.
+
+    Args:
+        name: what was asked for.
+        args: parsed flags of `add_subject`.
+        backbone: the base.
+        flag: that asked, for messages.
 
     Raises:
         InputError: if there is none, or it is of another base.
     """
     shelf = delta_folder(backbone.name, args.source, "any").parent
-    (folder,) = find_folders([name], shelf)
+    try:
+        (folder,) = find_folders([name], shelf)
+    except InputError as error:
+        raise InputError(str(error).replace("--model.deltas", flag)) from None
     return open_delta(folder, backbone)
 
 

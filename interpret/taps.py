@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from datamodules.errors import InputError
 
 _LOCK = threading.Lock()
 
@@ -120,6 +122,23 @@ def tap_attention(modules: Mapping[str, nn.Module], see: See) -> Iterator[None]:
 
 def _enter(current: list[str], name: str, *_: Any) -> None:
     current.append(name)
+
+
+def check_seen(names: Iterable[str], seen: Container[str]) -> None:
+    """See that attention modules made the calls that were to be seen or replaced.
+
+    Args:
+        names: as given to `tap_attention`: numbers of layers.
+        seen: names of those that called.
+
+    Raises:
+        InputError: if one did not.
+    """
+    if missing := [name for name in names if name not in seen]:
+        raise InputError(
+            "expected every attention to call torch's scaled_dot_product_attention, got no call "
+            f"from layers {', '.join(missing)}. Use the model uncompiled and with fused attention."
+        )
 
 
 @contextmanager

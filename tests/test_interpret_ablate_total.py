@@ -118,3 +118,14 @@ def test_what_does_not_fit_is_refused(tower):
     model = clip().train()
     with pytest.raises(InputError, match="evaluation mode"):
         head_outputs(image_tower(model), images())
+
+
+def test_attention_that_cannot_be_replaced_is_refused(tower):
+    """Else nothing would be ablated, and nobody would know."""
+    for layer in tower.layers:
+        layer.attention.forward = lambda x, *_, **__: (x, None)
+    pixels = images(2, torch.float64)
+    with pytest.raises(InputError, match=r"got no call from layers 0\. Use the model uncompiled"):
+        run_with_heads(tower, pixels, [FIRST], None)
+    with pytest.raises(InputError, match=r"got no call from layers 0, 1\. Use"):
+        head_outputs(tower, pixels)

@@ -81,7 +81,7 @@ def test_heads_are_found_on_one_split_and_judged_on_another(interpret, tmp_path)
     (error,) = interpret("heads", "--judged_on", "validation", code=2).errors
     assert "expected a split other than 'validation', on which roles are found" in error
     (error,) = interpret("heads", "--attributes", "color", code=2).errors
-    assert "expected two or more attributes, got color" in error
+    assert "expected two or more attributes that images of both splits show, got color" in error
     (error,) = interpret("heads", "--attributes", "smell", code=2).errors
     assert error.startswith("--attributes: expected some of color, shape, texture, size")
 

@@ -23,7 +23,6 @@ from interpret.heads.shares import (
     covariance_shares,
     separation,
     share_intervals,
-    value_shares,
 )
 from interpret.parts import Asked, Part, PartScores
 from tests.part_samples import PARTS, TEXTS, questions, table
@@ -41,17 +40,6 @@ def test_shares_sum_to_one_and_pool_all_pairs_of_values():
     found = covariance_shares(scores, COLOR)
     assert np.allclose(found, covariance / variance, atol=1e-12)
     assert abs(found.sum() - 1) < 1e-12
-
-
-def test_shares_along_single_directions():
-    scores = table()
-    found = value_shares(scores, COLOR)
-    assert np.allclose(found.sum(axis=0), 1)
-    for place, value in enumerate(COLOR):
-        part = scores.values[:, :, value] - scores.values[:, :, COLOR].mean(axis=2)
-        whole = part.sum(axis=1)
-        expected = [np.cov(column, whole)[0, 1] / whole.var(ddof=1) for column in part.T]
-        assert np.allclose(found[:, place], expected, atol=1e-12)
 
 
 @settings(max_examples=15, deadline=None)

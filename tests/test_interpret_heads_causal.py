@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 
 from datamodules.errors import InputError
+from datamodules.sources.glyphs.captions import caption
+from datamodules.sources.glyphs.draw import draw
+from datamodules.sources.glyphs.world import ATTRIBUTES, sample
 from interpret.ablate import Ablation, drops
 from interpret.heads.causal import confirm, dominance
-from interpret.heads.figure import write_roles_figure
-from interpret.heads.glyphs import study_glyphs
+from interpret.heads.figure import roles_figure
+from interpret.heads.planted import batches_of
 from interpret.heads.roles import find_roles
+from interpret.heads.study import LabelledImages, Words, study_roles
 from interpret.parts import Asked, Part, PartScores
+from interpret.towers import image_tower
 from lightning_modules.backbone import load_backbone
+from lightning_modules.callbacks.figures import render
+from lightning_modules.class_token import read_class_token_only
+from lightning_modules.value_text import value_embeddings
 
 NAMES = ("color", "shape", "size")
 HEADS = tuple(Part("head", layer, head) for layer in range(4) for head in range(3))
@@ -111,7 +119,26 @@ def test_what_does_not_fit_is_refused():
 
 @pytest.fixture(scope="module")
 def study():
-    return study_glyphs(load_backbone("glyph-clip"), num_images=150, num_runs=4)
+    backbone = load_backbone("glyph-clip")
+    model, tokenizer = backbone.model, backbone.tokenizer
+    read_class_token_only(model)  # changes no number
+    words = {
+        name: Words(
+            values,
+            value_embeddings(
+                model, tokenizer, [[caption({name: v}, style=s) for s in range(2)] for v in values]
+            ),
+        )
+        for name, values in ATTRIBUTES.items()
+    }
+    found_on, judged_on = (drawn(backbone, f"head roles/{use}") for use in ("found", "judged"))
+    return study_roles(image_tower(model), words, found_on, judged_on, top=2, num_runs=4)
+
+
+def drawn(backbone, stream, count=100):
+    scenes = sample(0, stream, np.arange(count))
+    labels = dict(zip(ATTRIBUTES, scenes.labels().T, strict=True))
+    return LabelledImages(batches_of(backbone, draw(scenes)), labels)
 
 
 def test_glyph_clip_has_heads_of_its_own_for_each_attribute(study):
@@ -136,7 +163,7 @@ def test_glyph_clips_roles_are_confirmed_by_ablation(study, kind):
     assert confirmation.p_random == pytest.approx(least)  # as low as so few sets can tell
 
 
-def test_the_last_layers_carry_it_and_the_study_is_written_down(study, tmp_path):
+def test_the_last_layers_carry_it_and_the_study_is_written_down(study):
     heads, mlps = study.curves
     for name, whole in heads.whole.items():
         assert heads.accuracy[name][0] > whole - 0.1
@@ -149,10 +176,7 @@ def test_the_last_layers_carry_it_and_the_study_is_written_down(study, tmp_path)
     assert found["direct"]["heads"]["color"] == [str(p) for p in study.direct.heads["color"]]
     assert set(found["single_drops"]) >= {"layer 3 head 3", "mlp 0", "embedding", "constant"}
     assert found["roles"][0]["roles"][0]["head"] == "layer 0 head 0"
-    write_roles_figure(tmp_path / "roles.png", study, title="glyph-clip")
-    from PIL import Image
-
-    picture = np.asarray(Image.open(tmp_path / "roles.png").convert("RGB"), dtype=int)
-    assert min(picture.shape[:2]) > 500
+    picture = render(roles_figure(study, title="glyph-clip")).astype(int)
+    assert min(picture.shape[:2]) > 400
     blue = (picture[..., 2] - picture[..., 0]) > 60  # the darkest share: texture's top head
     assert blue.mean() > 0.005

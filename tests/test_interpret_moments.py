@@ -192,27 +192,36 @@ def test_a_place_that_cannot_be_written_is_found_before_the_run(tmp_path):
 
 
 WORKER = """
-import sys
+import os, socket, sys
 from pathlib import Path
+from torch import multiprocessing
 from datamodules.errors import InputError
 from interpret.gather import GatherMoments
 from interpret.moments import merged_over_processes
 from tests.test_interpret_moments import codes_of, moments_of, scaled, validate
 
-folder = Path(sys.argv[1])
-callback = GatherMoments(scaled, "clip", folder / "moments.npz")
-rank = validate(callback, folder, devices=2, strategy="ddp").global_rank
-callback.moments.save(folder / f"callback{rank}.npz")
-mine = moments_of(codes_of(23)[:9] if rank else codes_of(23)[9:])
-merged_over_processes(mine).save(folder / f"both{rank}.npz")
-merged_over_processes(mine if rank else None).save(folder / f"one{rank}.npz")
-assert merged_over_processes(None) is None
-try:
-    merged_over_processes(moments_of(codes_of(2), "b" if rank else "a"))
-except InputError as error:
-    assert "got those of 'b'" in str(error)
-else:
-    raise SystemExit(3)
+def work(rank, folder, port):
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_PORT": str(port)}
+    callback = GatherMoments(scaled, "clip", folder / "moments.npz")
+    assert validate(callback, folder, devices=2, strategy="ddp").global_rank == rank
+    callback.moments.save(folder / f"callback{rank}.npz")
+    mine = moments_of(codes_of(23)[:9] if rank else codes_of(23)[9:])
+    merged_over_processes(mine).save(folder / f"both{rank}.npz")
+    merged_over_processes(mine if rank else None).save(folder / f"one{rank}.npz")
+    assert merged_over_processes(None) is None
+    try:
+        merged_over_processes(moments_of(codes_of(2), "b" if rank else "a"))
+    except InputError as error:
+        assert "got those of 'b'" in str(error)
+    else:
+        raise SystemExit(3)
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+# Forked, so that what is slow to import is imported once.
+multiprocessing.start_processes(
+    work, (Path(sys.argv[1]), port), nprocs=2, start_method="fork"
+)
 """
 
 

@@ -17,6 +17,7 @@ from interpret.parts import (
     mlps,
     score_parts,
 )
+from interpret.plain import plain
 from interpret.towers import image_tower
 from tests.compose_samples import clip, images
 from tests.part_samples import PARTS, TEXTS, questions, table
@@ -115,3 +116,23 @@ def test_parts_of_a_model_sum_to_its_cosines(convention):
 def test_a_model_without_images_has_no_table():
     with pytest.raises(InputError, match="expected images to score, got none"):
         score_parts(image_tower(clip()), [], torch.ones(1, 24), ["a"])
+
+
+def test_results_become_plain_json():
+    asked = Asked("color", np.array([0, 2]), np.array([1, -1]))
+    found = plain(
+        {
+            "part": PARTS[0],
+            "asked": [asked],
+            3: (float("nan"), np.float64("inf"), np.float32(0.5), 2),
+            "table": torch.tensor([[1.0, float("nan")]]),
+            "none": None,
+        }
+    )
+    assert found == {
+        "part": "layer 0 head 0",
+        "asked": [{"name": "color", "columns": [0, 2], "label": [1, -1]}],
+        "3": [None, None, 0.5, 2],
+        "table": [[1.0, None]],
+        "none": None,
+    }

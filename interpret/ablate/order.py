@@ -7,13 +7,13 @@ Each is compared with the same parts in random orders, by the area under its cur
 with the first k gone is comprehensiveness, what is kept with them alone is sufficiency (DeYoung et
 al., ACL 2020).
 
-Shape letters: N images, C texts, K parts of the order.
+Shape letters: N images, V values of the attribute, K parts of the order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -76,17 +76,18 @@ def order_curve(
             "are different."
         )
     asked.check(scores)
-    effects = [direct_effect(scores, [part], ablation) for part in order]
-    whole_NC = scores.logits_NC
+    own = replace(asked, columns=np.arange(len(asked.columns)))  # no other text is kept
+    effects = [direct_effect(scores, [part], ablation)[:, asked.columns] for part in order]
+    whole_NV = scores.logits_NC[:, asked.columns]
     sign = -1 if kind == "deletion" else 1
-    start_NC = whole_NC if sign < 0 else whole_NC - np.sum(effects, axis=0)
+    start_NV = whole_NV if sign < 0 else whole_NV - np.sum(effects, axis=0)
 
     def curve(places: Sequence[int]) -> list[float]:
-        left_NC: Floats = start_NC
-        heights = [asked.accuracy(left_NC)]
+        left_NV: Floats = start_NV
+        heights = [own.accuracy(left_NV)]
         for place in places:
-            left_NC = left_NC + sign * effects[place]
-            heights.append(asked.accuracy(left_NC))
+            left_NV = left_NV + sign * effects[place]
+            heights.append(own.accuracy(left_NV))
         return heights
 
     found = curve(range(len(order)))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.errors import InputError
 from interpret.parts import Part
-from interpret.taps import Call, tap_attention
+from interpret.taps import Call, check_seen, tap_attention
 from interpret.towers import Tower
 from lightning_modules.tensors import first_five
 
@@ -33,7 +33,7 @@ def head_outputs(tower: Tower, images: Tensor) -> dict[int, Tensor]:
         images: what the tower takes.
 
     Raises:
-        InputError: if the model is in training mode.
+        InputError: if the model is in training mode, or an attention bypasses torch's function.
     """
     tower.check()
     found: dict[int, Tensor] = {}
@@ -43,6 +43,7 @@ def head_outputs(tower: Tower, images: Tensor) -> dict[int, Tensor]:
 
     with tap_attention(tower.attentions, see):
         tower.run(images)
+    check_seen(tower.attentions, set(map(str, found)))
     return found
 
 
@@ -84,7 +85,8 @@ def run_with_heads(
             images, `head_outputs`; None is zero.
 
     Raises:
-        InputError: if a part is no head of the tower, or a replacement is missing or does not fit.
+        InputError: if a part is no head of the tower, a replacement is missing or does not fit, or
+            an attention bypasses torch's function.
     """
     tower.check()
     chosen = _by_layer(tower, heads)
@@ -93,7 +95,10 @@ def run_with_heads(
             f"expected replacements for layers {sorted(chosen)}, got none for {missing[0]}."
         )
 
+    seen = set()
+
     def see(call: Call) -> Tensor | None:
+        seen.add(call.name)
         layer = int(call.name)
         if layer not in chosen:
             return None
@@ -103,6 +108,7 @@ def run_with_heads(
 
     with tap_attention(tower.attentions, see):
         embedding: Tensor = tower.run(images)
+    check_seen(map(str, chosen), seen)
     return embedding
 
 

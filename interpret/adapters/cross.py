@@ -12,7 +12,7 @@ Shape letters: N images, A attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from interpret.adapters.cut import Site, merged, parts_of, restricted, sites
 from interpret.adapters.question import Question
 from interpret.heads.causal import dominance
 from interpret.parts import Part
+from interpret.plain import plain
 from interpret.towers import image_tower
 from lightning_modules.delta import Delta
 
@@ -57,8 +58,8 @@ class Crossing:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        named = {name: [str(part) for part in parts] for name, parts in self.heads.items()}
-        return asdict(self) | {"heads": named}
+        found: dict[str, Any] = plain(self)
+        return found
 
 
 @torch.no_grad()

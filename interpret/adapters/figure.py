@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from datamodules.errors import InputError
 from interpret.adapters.footprint import Footprint
+from interpret.cells import draw_cells
 from interpret.parts import Part
 from lightning_modules.callbacks.figures import FAINT, INK
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_NOTHING = "#eceff2"
 _ANNOTATED = 40  # most heads of which each is written down
 _LEAST = 0.005  # numbers that would round to 0.00 are left out
 
@@ -99,7 +99,7 @@ def _limits(rows: Sequence[Sequence[_Panel]]) -> dict[str, float]:
     for panel in (panel for row in rows for panel in row):
         size = float(np.nanmax(np.abs(panel.values_P)))
         limits[panel.scale] = max(size, limits.get(panel.scale, 0.0))
-    return {name: limit or 1.0 for name, limit in limits.items()}
+    return limits
 
 
 def _grid(parts: Sequence[Part]) -> tuple[int, int]:
@@ -113,21 +113,20 @@ def _draw(axis: Any, parts: Sequence[Part], panel: _Panel, limit: float) -> None
     for part, value in zip(parts, panel.values_P, strict=True):
         if part.kind in {"head", "mlp"}:
             values[part.layer, part.head if part.kind == "head" else heads + 1] = value
-    axis.imshow(
-        values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="equal", interpolation="nearest"
-    )
+    most = values.size if layers * heads <= _ANNOTATED else 0
+    draw_cells(axis, values, limit, most=most, text=_text)
+    axis.set_aspect("equal")
     axis.axvspan(heads - 0.5, heads + 0.5, color="white")
-    axis.set_facecolor(_NOTHING)  # seen where there is no number
-    for layer, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
-        value = values[layer, column]
-        if layers * heads <= _ANNOTATED and abs(value) >= _LEAST:
-            color = "white" if abs(value) > 0.6 * limit else INK
-            text = f"{value:.2f}".replace("0.", ".")
-            axis.text(column, layer, text, ha="center", va="center", fontsize=7, color=color)
     step = max(1, heads // 8)
     ticks = [*range(0, heads, step), heads + 1]
     axis.set_xticks(ticks, [*map(str, range(0, heads, step)), "MLP"], fontsize=7, color=INK)
     axis.set_yticks(range(layers), map(str, range(layers)), fontsize=7, color=INK)
     axis.set_xlabel("head", fontsize=8, color=INK, labelpad=1)
-    axis.tick_params(length=0)
     axis.spines[:].set_color(FAINT)
+
+
+def _text(value: float) -> str:
+    if abs(value) < _LEAST:
+        return ""
+    text = f"{value:.2f}"
+    return text.replace("0.", ".") if abs(value) < 1 else text

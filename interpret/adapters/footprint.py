@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from datamodules.text_table import text_table
 from interpret.adapters.intervals import Interval
 from interpret.parts import Part
+from interpret.plain import plain
 
 Floats = NDArray[np.float64]
 
@@ -101,29 +102,22 @@ class Footprint:
         rows = []
         for place, part in enumerate(self.parts):
             scores = {name: _cell(score, place) for name, score in self.scores.items()}
-            roles = {name: _plain(role[place]) for name, role in self.roles.items()}
-            direct = _plain(self.direct[place])
-            rows.append({"part": str(part), "scores": scores, "roles": roles, "direct": direct})
-        return {
-            "attribute": self.attribute,
-            "num_images": self.num_images,
-            "seed": self.seed,
-            "accuracy": self.accuracy,
-            "parts": rows,
-            "numbers": {
-                name: {
-                    "value": _plain(each.value),
-                    "low": _plain(each.low),
-                    "high": _plain(each.high),
-                    "random": [_plain(value) for value in each.random],
-                }
-                for name, each in self.numbers.items()
-            },
-            "correlation_with_roles_of": {
-                name: {score: _plain(value) for score, value in row.items()}
-                for name, row in self.others.items()
-            },
-        }
+            roles = {name: role[place] for name, role in self.roles.items()}
+            rows.append(
+                {"part": part, "scores": scores, "roles": roles, "direct": self.direct[place]}
+            )
+        found: dict[str, Any] = plain(
+            {
+                "attribute": self.attribute,
+                "num_images": self.num_images,
+                "seed": self.seed,
+                "accuracy": self.accuracy,
+                "parts": rows,
+                "numbers": self.numbers,
+                "correlation_with_roles_of": self.others,
+            }
+        )
+        return found
 
     def lines(self, count: int = 6) -> list[str]:
         """A table of the parts with most energy, and what is known of all heads.
@@ -160,12 +154,11 @@ _HEAD = ("over heads", "value", "95 % interval", "random delta")
 
 def _cell(score: Score, place: int) -> dict[str, Any]:
     low, high = score.interval.low[place], score.interval.high[place]
-    cell: dict[str, Any] = {"value": _plain(score.value[place])}
-    cell |= {"low": _plain(low), "high": _plain(high)}
+    cell: dict[str, Any] = {"value": score.value[place], "low": low, "high": high}
     if score.p is not None:
-        cell["p"] = _plain(score.p[place])
+        cell["p"] = score.p[place]
     if score.random is not None:
-        cell["random"] = [_plain(value) for value in score.random[:, place]]
+        cell["random"] = score.random[:, place]
     return cell
 
 
@@ -174,7 +167,3 @@ def _text(score: Score, place: int) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.3f} ({score.interval.low[place]:.3f} to {score.interval.high[place]:.3f})"
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

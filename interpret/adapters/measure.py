@@ -117,24 +117,23 @@ def measure(
         )  # fmt: skip
 
     found = look(delta, with_runs=True)
-    table = Table.of(found, question)
-    randoms = [
-        Table.of(look(random_delta(delta, model, settings.seed + n), with_runs=is_run), question)
-        for n, is_run in enumerate(n < settings.num_random_runs for n in range(settings.num_random))
-    ]
-    return _footprint(found, table, randoms, question, questions, settings)
+    drawn = []
+    for number in range(settings.num_random):
+        each = random_delta(delta, model, settings.seed + number)
+        effect = look(each, with_runs=number < settings.num_random_runs)
+        drawn.append(Table.of(effect, question).scores())  # all else of it is large
+    return _footprint(found, drawn, question, questions, settings)
 
 
 def _footprint(
     found: Effects,
-    table: Table,
-    randoms: Sequence[Table],
+    drawn: Sequence[Numbers],
     question: Question,
     questions: Mapping[str, Question],
     settings: Settings,
 ) -> Footprint:
     heads_G = np.array([n for n, part in enumerate(found.parts) if part.kind == "head"])
-    judged = Judged.of(found, question)
+    table, judged = Table.of(found, question), Judged.of(found, question)
 
     def statistic(items: Items | None) -> Numbers:
         scores, roles = table.scores(items), table.roles(items)
@@ -147,7 +146,6 @@ def _footprint(
         question.label_N, num_shuffles=settings.num_shuffles, seed=seed,
     )  # fmt: skip
     scores, roles = table.scores(), table.roles()
-    drawn = [each.scores() for each in randoms]
     spreads = [spread(each, roles, heads_G) for each in drawn]
     covariance = {
         name: covariance_shares(found.base, each.of(found.base).columns)

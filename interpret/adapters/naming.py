@@ -72,7 +72,8 @@ def name_changes(
 
     Args:
         sides: base and adapted model.
-        batches: what the image towers take; as many images as the embedding is wide, or more.
+        batches: what the image towers take; of fewer images than the embedding is wide, as many
+            directions are named as there are images.
         pool: T texts.
         text_TE: their unit-norm embeddings by the base, as of `encode_pool`.
         identity: what the moments are of, see `HeadMoments`.
@@ -94,7 +95,8 @@ def name_changes(
 
     def named(moments: HeadMoments, maps_LHCE: Tensor) -> Named:
         maps_LHCE = maps_LHCE.to(moments.sum_LHC.device)
-        span = text_span(moments, maps_LHCE, pool, text_TE, num_texts=num_texts)
+        rank = moments.count if moments.count < min(maps_LHCE.shape[-2:]) else None
+        span = text_span(moments, maps_LHCE, pool, text_TE, num_texts=num_texts, rank=rank)
         shift = mean_shift(moments, maps_LHCE)
         ends = nearest_texts(shift.direction_LHE.flatten(0, 1), pool, text_TE)
         return Named(span, ends, shift.share_LH)

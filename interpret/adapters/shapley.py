@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from datamodules.errors import InputError
 from interpret.adapters.difference import Readouts
 from interpret.adapters.sides import Sides
-from interpret.decompose import Convention, LayerTrace, Readout, Trace, codes, trace
+from interpret.decompose import Convention, Readout, Trace, codes, trace
+from interpret.plain import plain
 from interpret.taps import watch_inputs
 from interpret.towers import Affine, Tower, affine_of
 from lightning_modules.attention import SplitMHA
@@ -66,7 +67,7 @@ class CauseShares:
         """{cause: {signed | size: rows of layers}}; NaN is None."""
         tables = {"signed": self.signed_KLH, "size": self.size_KLH}
         return {
-            cause: {name: _rows(table[number]) for name, table in tables.items()}
+            cause: {name: plain(table[number]) for name, table in tables.items()}
             for number, cause in enumerate(CAUSES)
         }
 
@@ -143,10 +144,6 @@ def _sums(found: Causes) -> tuple[Tensor, Tensor, Tensor]:
     return product_KLH, share_KBLHE.square().sum(dim=(1, 4)), change_BLHE.square().sum(dim=(0, 3))
 
 
-def _rows(table_LH: Tensor) -> list[list[float | None]]:
-    return [[None if math.isnan(x) else x for x in row] for row in table_LH.tolist()]
-
-
 def _shapley(worth: dict[Choice, Tensor], cause: int) -> Tensor:
     """The mean gain from a cause over all orders of the causes."""
     count, total = len(CAUSES), torch.zeros_like(worth[0, 0, 0, 0])
@@ -208,14 +205,7 @@ def _contribution(
     ov, _, _, norm = choice
     found, maps = both[norm].found, both[ov].maps
     own = found.layers[layer]
-    part = LayerTrace(
-        value_BHW * own.weight_B[:, None, None],
-        own.weight_B,
-        own.post_mean_B,
-        mlp_BD=None,
-        source_BHS=None,
-        values_BHSW=None,
-    )
+    part = replace(own, value_BHW=value_BHW * own.weight_B[:, None, None])
     maps = replace(maps, maps_LHCE=maps.maps_LHCE[layer : layer + 1])
     codes_B1HC = codes(replace(found, layers=(part,)), maps, normalize=normalize)
     return torch.einsum("bhc,hce->bhe", codes_B1HC[:, 0], maps.maps_LHCE[0])

@@ -10,9 +10,8 @@ Shape letters: C coefficients, N images.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,6 +25,7 @@ from datamodules.text_table import text_table
 from interpret.adapters.question import Question
 from interpret.coefficients.integrated import Loss, integrated_gradients
 from interpret.coefficients.sizes import output_sizes, update_norms
+from interpret.plain import plain
 
 KINDS = ("size", "norm", "output", "integrated")
 
@@ -65,16 +65,14 @@ class Importance:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it; NaN is None."""
-        rows = zip(self.entries, self.coefficients, zip(*self.scores.values(), strict=True),
-                   strict=True)  # fmt: skip
-        fields = asdict(self)
-        del fields["entries"], fields["scores"]
-        fields["coefficients"] = [
-            {"delta": delta, "block": block, "coefficient": value}
-            | {kind: _plain(x) for kind, x in zip(self.scores, numbers, strict=True)}
-            for (delta, block), value, numbers in rows
+        found: dict[str, Any] = plain(self)
+        del found["entries"], found["scores"]
+        found["coefficients"] = [
+            {"delta": delta, "block": block, "coefficient": self.coefficients[place]}
+            | {kind: plain(scores[place]) for kind, scores in self.scores.items()}
+            for place, (delta, block) in enumerate(self.entries)
         ]
-        return fields
+        return found
 
     def lines(self, count: int = 10) -> list[str]:
         """A table of the coefficients that lowered or raised the loss most.
@@ -179,7 +177,3 @@ def _losses(
         partial(loss, batch, {n: each[start : start + len(batch)] for n, each in labels.items()})
         for start, batch in zip(starts, batches, strict=True)
     ]
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

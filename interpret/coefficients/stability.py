@@ -9,7 +9,7 @@ Shape letters: S seeds, C coefficients, R resamples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from datamodules.errors import InputError
 from interpret.coefficients.importance import Importance
 from interpret.heads.concentration import rank_correlation
+from interpret.plain import plain
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +63,9 @@ class Stability:
     always: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
+        """As JSON can hold it; NaN is None."""
+        found: dict[str, Any] = plain(self)
+        return found
 
 
 def stability(

@@ -21,7 +21,9 @@ from interpret.ablate import (
 from interpret.ablate.ablation import BY
 from interpret.commands.asked import Question, add_attributes, question, scores_of
 from interpret.commands.layer_figure import layer_figure
+from interpret.flags import Once, whole
 from interpret.head_figure import head_figure
+from interpret.heads.study import KINDS
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import Asked, Part, PartScores, heads
 from interpret.subject import Items, Subject, add_subject, open_subject
@@ -38,9 +40,11 @@ def add_parser(commands: Any) -> None:
         "--means_from", default="train",
         help='split that means or replacements come from, or "self" (default: train)',
     )  # fmt: skip
-    command.add_argument("--num_means", type=int, default=1000, help="images of it (default: 1000)")
     command.add_argument(
-        "--parts", nargs="+", default=[],
+        "--num_means", type=whole(1), default=1000, help="images of it (default: 1000)"
+    )
+    command.add_argument(
+        "--parts", nargs="+", action=Once, default=[],
         help='parts to ablate together, such as "layer 3 head 1" or "mlp 0"; heads also by '
         "running the model again (total effect)",
     )  # fmt: skip
@@ -63,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         items = subject.part_of(args.means_from, args.num_means)
         source = scores_of(subject, asked, items, "images for means")[0]
     ablation = Ablation(args.by, source)
-    curves = [layer_curve(scores, known, ablation, kind) for kind in ("head", "mlp")]
+    kinds = [kind for kind in KINDS if any(part.kind == kind for part in scores.parts)]
+    curves = [layer_curve(scores, known, ablation, kind) for kind in kinds]
     losses = sweep(scores, known, ablation)
     _tell(output, scores, known, curves, losses)
     metrics = {

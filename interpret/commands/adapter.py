@@ -17,7 +17,6 @@ import torch
 from datamodules.errors import InputError
 from interpret.adapters import (
     CAUSES,
-    Question,
     Settings,
     Sides,
     cause_shares,
@@ -29,11 +28,13 @@ from interpret.adapters import (
     parts_of,
     sites,
 )
+from interpret.adapters import Question as Labelled
 from interpret.adapters.difference import Readouts
-from interpret.commands.asked import add_attributes, labelled, question
+from interpret.commands.asked import Question, add_attributes, labelled, question, told_apart
+from interpret.flags import Once, whole
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import Part
-from interpret.pools import dictionary_pool, encode_pool, read_pool
+from interpret.pools import TextPool, dictionary_pool, encode_pool, read_pool
 from interpret.subject import Subject, add_subject, find_delta, open_subject
 from lightning_modules.delta import Delta
 from lightning_modules.progress import progress
@@ -50,20 +51,25 @@ def add_parser(commands: Any) -> None:
     command.set_defaults(split="")
     add_attributes(command)
     command.add_argument(
-        "--beside", nargs="+", default=[],
+        "--beside", nargs="+", action=Once, default=[],
         help="further deltas: their top heads are reverted too, and all attributes asked",
     )  # fmt: skip
     command.add_argument(
-        "--num_images", type=int, default=300, help="most of the split (default: 300)"
+        "--num_images", type=whole(2), default=300, help="most of the split (default: 300)"
     )
     command.add_argument(
-        "--num_random", type=int, default=5, help="deltas at random to compare with (default: 5)"
+        "--num_random",
+        type=whole(0),
+        default=5,
+        help="deltas at random to compare with (default: 5)",
     )
     command.add_argument(
         "--pool", default="dictionary",
         help="texts that changes are named with: dictionary, or a file of one text a line",
     )  # fmt: skip
-    command.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    command.add_argument(
+        "--seed", type=whole(0), default=0, help="of all that is random (default: 0)"
+    )
     add_output(command)
     command.set_defaults(run=run)
 
@@ -77,10 +83,19 @@ def run(args: argparse.Namespace) -> int:
     split = args.split or next(iter(subject.data.test_splits), "validation")
     subject = replace(subject, split=split)
     delta = find_delta(name, args, subject.backbone)
+    _ = subject.headed  # else all that follows is in vain
     items = subject.part_of(split, args.num_images)
     protocol = subject.protocol | {"delta": name, "images": len(items)}
     output = Output(default_folder(args), "adapter", protocol, as_json=args.json)
+    pool = _pool(args, subject)
     asked = question(subject, args.attributes)
+    others = [find_delta(each, args, subject.backbone, "--beside") for each in args.beside]
+    for number, each in enumerate((delta, *others)):
+        _check_asked(each, subject, asked)
+        own = each.card.attribute
+        if own in {other.card.attribute for other in (delta, *others)[:number]}:
+            raise InputError(f"--beside: expected deltas of other attributes, got {own!r} again.")
+    told_apart(subject, [delta.card.attribute], items)
     questions = labelled(subject, tuple(asked.attributes), items)
     images = torch.cat(list(subject.batches(items)))
     settings = Settings(
@@ -94,22 +109,41 @@ def run(args: argparse.Namespace) -> int:
     for line in footprint.lines():
         output.say(f"  {line}")
     output.figure("footprint.png", figure([footprint], title=f"what {name} changes"))
-    if args.beside:
-        deltas = [find_delta(each, args, subject.backbone) for each in args.beside]
-        metrics["crossing"] = _cross(subject, [delta, *deltas], images, questions, output)
-    metrics |= _words_and_causes(args, subject, delta, output)
+    if others:
+        metrics["crossing"] = _cross(subject, [delta, *others], images, questions, output)
+    metrics |= _words_and_causes(args, subject, delta, pool, output)
     output.close(metrics)
     return 0
 
 
+def _pool(args: argparse.Namespace, subject: Subject) -> TextPool:
+    if args.pool == "dictionary":
+        return dictionary_pool(subject.data.dictionary)
+    return read_pool(Path(args.pool))
+
+
+def _check_asked(delta: Delta, subject: Subject, asked: Question) -> None:
+    """The attribute that a delta was trained on must be asked."""
+    name = delta.card.attribute
+    if name in asked.attributes:
+        return
+    if name in subject.annotated:
+        raise InputError(
+            f"--attributes: expected {name!r}, which a delta was trained on, among them, got "
+            f"{', '.join(asked.attributes)}."
+        )
+    raise InputError(
+        f"expected deltas of attributes that {subject.data.source_name} annotates, "
+        f"{', '.join(subject.annotated) or 'none'}, got one of {name!r}. Of a composition, "
+        "`python -m interpret coefficients FOLDER` says which coefficients matter."
+    )
+
+
 def _words_and_causes(
-    args: argparse.Namespace, subject: Subject, delta: Delta, output: Output
+    args: argparse.Namespace, subject: Subject, delta: Delta, pool: TextPool, output: Output
 ) -> dict[str, Any]:
     """Texts of the change, and shares of its causes."""
-    backbone = subject.backbone
-    is_dictionary = args.pool == "dictionary"
-    pool = dictionary_pool(subject.data.dictionary) if is_dictionary else read_pool(Path(args.pool))
-    text_TE = encode_pool(backbone, pool)
+    text_TE = encode_pool(subject.backbone, pool)
     sides = Sides(delta.attach(subject.model))
     items = subject.part_of(subject.split, _NAMED)
     batches = list(subject.batches(items, "images to name changes by"))
@@ -140,7 +174,7 @@ def _cross(
     subject: Subject,
     deltas: list[Delta],
     images: torch.Tensor,
-    questions: dict[str, Question],
+    questions: dict[str, Labelled],
     output: Output,
 ) -> dict[str, Any]:
     """Top heads of each adapter reverted, all attributes asked."""

@@ -6,13 +6,17 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.errors import InputError
 from interpret.adapters import Question as Labelled
+from interpret.flags import Once
 from interpret.parts import Asked, PartScores, score_parts
 from interpret.subject import Items, Subject
+
+_LEAST = 15  # with fewer, images drawn anew for an interval may all show one value
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Question:
 def add_attributes(command: argparse.ArgumentParser) -> None:
     """The flag that chooses attributes."""
     command.add_argument(
-        "--attributes", nargs="+", default=[],
+        "--attributes", nargs="+", action=Once, default=[],
         help="to ask about (default: all that the source annotates)",
     )  # fmt: skip
 
@@ -44,15 +48,58 @@ def question(subject: Subject, asked: list[str]) -> Question:
     Raises:
         InputError: if an attribute is not annotated.
     """
-    names = tuple(asked) or subject.annotated
-    if missing := [name for name in names if name not in subject.annotated]:
+    names = annotated(subject, asked)
+    values = {name: subject.data.dictionary.attribute(name).texts for name in names}
+    texts = [f"{name}: {value}" for name in names for value in values[name]]
+    return Question(values, tuple(texts), torch.cat([subject.value_texts(n) for n in names]))
+
+
+def annotated(subject: Subject, asked: Sequence[str]) -> tuple[str, ...]:
+    """The attributes asked for: by default all annotated ones of two values or more.
+
+    Raises:
+        InputError: if one is not annotated, or has a single value, which tells nothing apart.
+    """
+    count = {name: len(subject.data.dictionary.attribute(name).texts) for name in subject.annotated}
+    if missing := [name for name in asked if name not in subject.annotated]:
         raise InputError(
             f"--attributes: expected some of {', '.join(subject.annotated) or 'none'}, which "
             f"{subject.data.source_name} annotates, got {missing[0]!r}."
         )
-    values = {name: subject.data.dictionary.attribute(name).texts for name in names}
-    texts = [f"{name}: {value}" for name in names for value in values[name]]
-    return Question(values, tuple(texts), torch.cat([subject.value_texts(n) for n in names]))
+    if single := [name for name in asked if count[name] < 2]:
+        raise InputError(
+            f"--attributes: expected two values or more of {single[0]!r} in the dictionary, got "
+            "a single one. Ask for another attribute, or add values."
+        )
+    found = tuple(asked) or tuple(name for name in count if count[name] > 1)
+    if not found:
+        raise InputError(
+            f"expected an attribute that {subject.data.source_name} annotates, with two values or "
+            f"more in the dictionary, got none: it annotates {', '.join(count) or 'none'} of it."
+        )
+    return found
+
+
+def told_apart(subject: Subject, asked: Sequence[str], items: Items) -> tuple[str, ...]:
+    """The attributes, as of `annotated`, of which images show two values or more.
+
+    Raises:
+        InputError: if the images do not show that of an attribute that was asked for.
+    """
+    found = []
+    for name in annotated(subject, asked):
+        label_N = subject.labels(name, items)
+        count_V = np.bincount(label_N[label_N >= 0], minlength=1)
+        others = int(count_V.sum() - count_V.max())
+        if others >= _LEAST:
+            found.append(name)
+        elif asked:
+            raise InputError(
+                f"--attributes: expected {_LEAST} images or more that show another {name} than "
+                f"the commonest, got {others} of {len(items)}. Use more images, or ask for another "
+                "attribute."
+            )
+    return tuple(found)
 
 
 def scores_of(
@@ -63,7 +110,7 @@ def scores_of(
     Attributes of which no image is known are left out.
     """
     batches = subject.batches(items, text)
-    scores = score_parts(subject.tower, batches, asked.texts_TE, asked.names)
+    scores = score_parts(subject.headed, batches, asked.texts_TE, asked.names)
     found = []
     for name, values in asked.attributes.items():
         label = subject.labels(name, items)

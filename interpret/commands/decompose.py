@@ -22,6 +22,7 @@ from interpret.decompose import (
     token_codes,
     trace,
 )
+from interpret.flags import Once, nonempty
 from interpret.head_figure import head_figure
 from interpret.output import Output, add_output, default_folder
 from interpret.subject import Subject, add_subject, open_subject
@@ -43,7 +44,12 @@ def add_parser(commands: Any) -> None:
         "--arrays", action="store_true", help="also write the contributions (parts.npz)"
     )
     command.add_argument(
-        "--texts", nargs="+", default=[], help="prompts whose tokens are taken apart too"
+        "--texts",
+        nargs="+",
+        type=nonempty,
+        action=Once,
+        default=[],
+        help="prompts whose tokens are taken apart too",
     )
     add_output(command)
     command.set_defaults(run=run)

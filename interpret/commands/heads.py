@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from datamodules.errors import InputError
-from interpret.commands.asked import add_attributes, question
+from interpret.commands.asked import add_attributes, annotated, told_apart
+from interpret.flags import whole
 from interpret.heads.causal import Confirmation
 from interpret.heads.figure import roles_figure
 from interpret.heads.planted import study_planted
 from interpret.heads.spurious import Removal
-from interpret.heads.study import LabelledImages, RoleStudy, Words, plain, study_roles
+from interpret.heads.study import LabelledImages, RoleStudy, Words, study_roles
 from interpret.heads.waterbirds import CLASSES, cue_labels, study_waterbirds
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import score_parts
+from interpret.plain import plain
 from interpret.subject import Items, Subject, add_subject, open_subject
 
 
@@ -35,12 +37,15 @@ def add_parser(commands: Any) -> None:
         "--judged_on", default="", help="split that accuracies are measured on (default: a test)"
     )
     command.add_argument(
-        "--num_images", type=int, default=1500, help="most of either split (default: 1500)"
+        "--num_images", type=whole(2), default=1500, help="most of either split (default: 1500)"
     )
     command.add_argument(
-        "--top", type=int, default=2, help="heads of an attribute ablated together (default: 2)"
+        "--top",
+        type=whole(1),
+        default=2,
+        help="heads of an attribute ablated together (default: 2)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of random heads (default: 0)")
+    command.add_argument("--seed", type=whole(0), default=0, help="of random heads (default: 0)")
     command.add_argument(
         "--planted", action="store_true", help="glyphs: plant a cue, and find and remove its heads"
     )
@@ -60,9 +65,12 @@ def run(args: argparse.Namespace) -> int:
     protocol = subject.protocol | {"selected": subject.split, "reported": judged}
     output = Output(default_folder(args), "heads", protocol, as_json=args.json)
     metrics: dict[str, Any] = {}
-    asked = question(subject, args.attributes)
-    if len(asked.attributes) > 1:
-        study = _roles(args, subject, judged)
+    names: tuple[str, ...] = annotated(subject, args.attributes)
+    for split in (subject.split, judged):
+        shown = told_apart(subject, args.attributes, subject.part_of(split, args.num_images))
+        names = tuple(name for name in names if name in shown)
+    if len(names) > 1:
+        study = _roles(args, subject, judged, names)
         title = f"heads of attributes, {subject.backbone.name} {subject.delta}".strip()
         _tell_roles(output, study, title)
         metrics["roles"] = plain(study)
@@ -74,15 +82,16 @@ def run(args: argparse.Namespace) -> int:
         metrics["planted"] = plain(planted)
     if not metrics:
         raise InputError(
-            f"expected two or more attributes, got {', '.join(asked.attributes) or 'none'}: roles "
-            "are told apart by what else heads carry."
+            f"expected two or more attributes that images of both splits show, got "
+            f"{', '.join(names) or 'none'}: roles are told apart by what else heads carry."
         )
     output.close(metrics)
     return 0
 
 
-def _roles(args: argparse.Namespace, subject: Subject, judged: str) -> RoleStudy:
-    names = tuple(args.attributes) or subject.annotated
+def _roles(
+    args: argparse.Namespace, subject: Subject, judged: str, names: tuple[str, ...]
+) -> RoleStudy:
     words = {
         name: Words(subject.data.dictionary.attribute(name).texts, subject.value_texts(name))
         for name in names
@@ -94,7 +103,7 @@ def _roles(args: argparse.Namespace, subject: Subject, judged: str) -> RoleStudy
         return LabelledImages(subject.lazily(items), labels)
 
     return study_roles(
-        subject.tower, words, images(subject.split), images(judged), top=args.top, seed=args.seed
+        subject.headed, words, images(subject.split), images(judged), top=args.top, seed=args.seed
     )
 
 
@@ -144,7 +153,7 @@ def _waterbirds(args: argparse.Namespace, subject: Subject, judged: str, output:
     def scores(split: str) -> tuple[Any, Items]:
         items = subject.part_of(split, args.num_images if split == "train" else None)
         batches = subject.batches(items, f"images of {split}")
-        return score_parts(subject.tower, batches, texts_TE, CLASSES), items
+        return score_parts(subject.headed, batches, texts_TE, CLASSES), items
 
     train, _ = scores("train")
     labelled = []

@@ -10,6 +10,7 @@ import torch
 
 from datamodules.errors import InputError
 from interpret.decompose import codes, readout, trace
+from interpret.flags import Once, whole
 from interpret.moments import HeadMoments
 from interpret.output import Output, add_output, default_folder
 from interpret.picture_rows import Picture, picture_rows
@@ -17,6 +18,7 @@ from interpret.retrieval import Likeness, Nearest, head_features, nearest_images
 from interpret.subject import Items, Subject, add_subject, open_subject
 
 _PROBES = 500  # queries of the printed shares
+_SHOWN = 16  # neighbors of a query in the picture
 
 
 def add_parser(commands: Any) -> None:
@@ -25,14 +27,16 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("retrieve", help=text, description=text, allow_abbrev=False)
     add_subject(command)
     command.add_argument(
-        "--layer", type=int, default=-1, help="from 0, or -1 for the last (default)"
+        "--layer", type=whole(-1), default=-1, help="from 0, or -1 for the last (default)"
     )
-    command.add_argument("--head", type=int, required=True, help="from 0")
+    command.add_argument("--head", type=whole(0), required=True, help="from 0")
     command.add_argument(
-        "--queries", type=int, nargs="+", default=[0, 1, 2, 3],
-        help="numbers of images within the split (default: 0 1 2 3)",
+        "--queries", type=whole(0), nargs="+", action=Once, default=[],
+        help="numbers of images within the split (default: the first four)",
     )  # fmt: skip
-    command.add_argument("--most", type=int, default=8, help="images for each query (default: 8)")
+    command.add_argument(
+        "--most", type=whole(1), default=8, help="images for each query (default: 8)"
+    )
     command.add_argument(
         "--likeness", choices=get_args(Likeness), default="centered", help="default: centered"
     )
@@ -44,11 +48,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     subject = open_subject(args)
     items = subject.items
+    args.queries = args.queries or list(range(min(len(items), 4)))
     if wrong := [query for query in args.queries if not 0 <= query < len(items)]:
         raise InputError(f"--queries: expected numbers from 0 to {len(items) - 1}, got {wrong[0]}.")
     head = f"{args.layer}.{args.head}"
     output = Output(default_folder(args, head), "retrieve", subject.protocol, as_json=args.json)
-    tower = subject.tower
+    tower = subject.headed
     maps = readout(tower, "separate")
     layers, heads, width, _ = maps.maps_LHCE.shape
     moments = HeadMoments.empty(subject.identity, layers, heads, width)
@@ -133,7 +138,7 @@ def _figure(subject: Subject, args: argparse.Namespace, found: Nearest) -> Any:
     values, label_N = subject.data.values, subject.labels(name)
     rows = []
     for row, query in enumerate(args.queries):
-        shown = [query, *_others(query, found, row, args.most)]
+        shown = [query, *_others(query, found, row, min(args.most, _SHOWN))]
         words = [values[label_N[each]] if label_N[each] >= 0 else "?" for each in shown]
         pictures = [subject.data.image(int(items[each])) for each in shown]
         rows.append(

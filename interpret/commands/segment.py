@@ -20,6 +20,7 @@ from datamodules.errors import InputError
 from datamodules.images import masked_files
 from datamodules.sources.glyphs.world import ATTRIBUTES
 from datamodules.text_table import text_table
+from interpret.flags import Once, nonempty, whole
 from interpret.heatmap import METHODS
 from interpret.heatmap.figure import heat_figure
 from interpret.output import Output, add_output, default_folder
@@ -44,20 +45,27 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("segment", help=text, description=text, allow_abbrev=False)
     add_subject(command)
     command.add_argument(
-        "--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS), help="default: all"
+        "--methods",
+        nargs="+",
+        action=Once,
+        choices=tuple(METHODS),
+        default=list(METHODS),
+        help="default: all",
     )
     command.add_argument("--images", type=Path, help="folder of photographs, with --masks")
     command.add_argument("--masks", type=Path, help="folder of their masks, of the same names")
     command.add_argument(
-        "--texts", nargs="+", default=[],
+        "--texts", nargs="+", type=nonempty, action=Once, default=[],
         help="prompts for photographs (default: the values of the attribute)",
     )  # fmt: skip
     command.add_argument(
         "--plain_texts", action="store_true",
         help="explain a prompt itself, not what tells it from the others",
     )  # fmt: skip
-    command.add_argument("--num_images", type=int, default=300, help="most of them (default: 300)")
-    command.add_argument("--pictures", type=int, default=6, help="images shown (default: 6)")
+    command.add_argument(
+        "--num_images", type=whole(1), default=300, help="most of them (default: 300)"
+    )
+    command.add_argument("--pictures", type=whole(1), default=6, help="images shown (default: 6)")
     add_output(command)
     command.set_defaults(run=run)
 
@@ -68,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("expected --images and --masks together, got one of them.")
     subject = open_subject(args)
     output = Output(default_folder(args), "segment", subject.protocol, as_json=args.json)
+    _ = subject.headed  # else all that follows is in vain
     texts_TE = subject.texts(args.texts) if args.texts else _values(subject)
     metrics: dict[str, Any] = {"relative": not args.plain_texts}
     is_drawn = subject.data.source_name == "glyphs" and args.images is None
@@ -117,7 +126,7 @@ def _score(
         for protocol in _PROTOCOLS:
             read: Iterator[Case] = cases()
             scores = segment(
-                subject.tower, subject.preprocess, read, texts_TE, method=method,
+                subject.headed, subject.preprocess, read, texts_TE, method=method,
                 relative=not args.plain_texts, protocol=protocol,
             )  # fmt: skip
             rows.append({"method": method, "protocol": protocol, **scores})
@@ -150,7 +159,7 @@ def _figure(args: argparse.Namespace, subject: Subject, texts_TE: Tensor) -> Any
     text_B = torch.where(label_B >= 0, label_B, liked)
     maps = {
         method: own_maps(
-            subject.tower, images, texts_TE, text_B, method, not args.plain_texts
+            subject.headed, images, texts_TE, text_B, method, not args.plain_texts
         ).cpu().numpy()
         for method in args.methods
     }  # fmt: skip

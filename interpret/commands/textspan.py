@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from datamodules.text_table import listed
 from interpret.decompose import CONVENTIONS, readout
+from interpret.flags import whole
 from interpret.head_figure import head_figure
 from interpret.output import Output, add_output, default_folder
 from interpret.pools import (
@@ -47,8 +48,12 @@ def add_parser(commands: Any) -> None:
         "--on_duplicate", choices=get_args(OnDuplicate), default="refuse",
         help="what to do with a text that comes twice (default: refuse)",
     )  # fmt: skip
-    command.add_argument("--num_texts", type=int, default=20, help="of each head (default: 20)")
-    command.add_argument("--rank", type=int, help="directions kept, 80 in the paper (default: all)")
+    command.add_argument(
+        "--num_texts", type=whole(1), default=20, help="of each head (default: 20)"
+    )
+    command.add_argument(
+        "--rank", type=whole(1), help="directions kept, 80 in the paper (default: all)"
+    )
     command.add_argument(
         "--method", choices=get_args(Method), default="textspan", help="default: textspan"
     )
@@ -78,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     layers, heads = span.variance_LH.shape
     rows = [_row(span, layer, head) for layer in range(layers) for head in range(heads)]
     output.table("texts of every head", ("layer", "head", "explained", "texts"), rows)
-    title = f"variance explained by {args.num_texts} texts, {subject.backbone.name}"
+    title = f"variance explained by {span.share_LHS.shape[-1]} texts, {subject.backbone.name}"
     explained_LH = span.share_LHS.sum(-1).cpu().numpy()
     output.figure("explained.png", head_figure({"": explained_LH}, title=title))
     metrics = {

@@ -1,7 +1,7 @@
 """Exact decomposition of an embedding into layers, heads and tokens."""
 
 from interpret.decompose.codes import CONVENTIONS, Convention, Readout, codes, readout
-from interpret.decompose.decomposition import Decomposition, decompose, parts_of
+from interpret.decompose.decomposition import Decomposition, decompose
 from interpret.decompose.tokens import position_scores, token_codes, token_scores
 from interpret.decompose.trace import LayerTrace, Trace, trace
 
@@ -14,7 +14,6 @@ __all__ = [
     "Trace",
     "codes",
     "decompose",
-    "parts_of",
     "position_scores",
     "readout",
     "token_codes",

@@ -86,11 +86,6 @@ def decompose(
     """
     found = trace(tower, inputs)
     maps = readout(tower, convention) if maps is None else maps
-    return parts_of(found, maps, normalize=normalize)
-
-
-def parts_of(found: Trace, maps: Readout, *, normalize: bool = True) -> Decomposition:
-    """The parts of a pass that was traced already."""
     count, width = found.output_BE.shape
     length_B = lengths(found)
     divisor = (length_B if normalize else torch.ones_like(length_B))[:, None]

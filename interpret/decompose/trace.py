@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.errors import InputError
-from interpret.taps import Call, tap_attention, watch_inputs, watch_outputs
+from interpret.taps import Call, check_seen, tap_attention, watch_inputs, watch_outputs
 from interpret.towers import Rows, Tower, gain
 
 
@@ -125,11 +125,7 @@ def trace(tower: Tower, inputs: Tensor, *, with_tokens: bool = False) -> Trace:
     seen = _Seen(tower.rows(inputs), with_tokens)
     with _watching(tower, seen):
         output_BE = tower.run(inputs)
-    if missing := [name for name in tower.attentions if name not in seen.values]:
-        raise InputError(
-            "expected every attention to call torch's scaled_dot_product_attention, got no call "
-            f"from layers {', '.join(missing)}. Use the model uncompiled and with fused attention."
-        )
+    check_seen(tower.attentions, seen.values)
     return _pooled(tower, seen, output_BE)
 
 

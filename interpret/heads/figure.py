@@ -1,21 +1,17 @@
 """Head roles as a picture: layers by heads for every attribute, then what ablation costs.
 
-Drawn by matplotlib's Agg canvas on a bare `Figure`: no pyplot, no state shared with others.
-
 Shape letters: A attributes, L layers, H heads.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import write_bytes
+from interpret.cells import MOST_NUMBERS, draw_cells
 from interpret.heads.causal import Confirmation
 from interpret.heads.roles import AttributeRoles
 from interpret.heads.study import RoleStudy
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CELL = 0.46  # inches
-_MOST = 96  # cells of one panel of which each is written down
-_NOTHING = "#e6e8eb"  # a layer with fewer heads
 _POINTS = 100  # shares and losses are shown in percent
 
 
@@ -72,25 +66,6 @@ def roles_figure(study: RoleStudy, *, title: str) -> Figure:
     return figure
 
 
-def write_roles_figure(path: Path, study: RoleStudy, *, title: str) -> None:
-    """Write the picture as a PNG file, atomically.
-
-    Args:
-        path: the file.
-        study: what was found.
-        title: printed above.
-
-    Raises:
-        InputError: if the disk is full or the folder cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer, figure = io.BytesIO(), roles_figure(study, title=title)
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=120)
-    write_bytes(path, buffer.getvalue())
-
-
 def _grid(roles: AttributeRoles) -> NDArray[np.float64]:
     """Shares (L, H) in percent; NaN where a layer has no such head."""
     layers = 1 + max(role.head.layer for role in roles.roles)
@@ -123,19 +98,16 @@ def _p(value: float) -> str:
 
 
 def _draw(axis: Any, grid: NDArray[np.float64], limit: float, colors: str) -> None:
-    limit = limit or 1.0
-    axis.imshow(grid, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-    axis.set_facecolor(_NOTHING)
-    for row, column in zip(*np.nonzero(np.isfinite(grid) & (grid.size <= _MOST)), strict=True):
-        value = grid[row, column]
-        color = "white" if abs(value) > 0.6 * limit else INK
-        text = f"{value:.0f}".replace("-0", "0")
-        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
-    if grid.size <= _MOST:
+    draw_cells(axis, grid, limit, colors=colors, text=_whole)
+    if grid.size <= MOST_NUMBERS:
         axis.set_xticks(range(grid.shape[1]))
         axis.set_yticks(range(grid.shape[0]))
-    axis.tick_params(length=0, labelsize=8, labelcolor=INK)
+    axis.tick_params(labelsize=8, labelcolor=INK)
     axis.spines[:].set_edgecolor(FAINT)
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}".replace("-0", "0")
 
 
 def _frame(axis: Any, chosen: Sequence[Part]) -> None:

@@ -21,7 +21,6 @@ from datamodules.counter_random import uniform
 from datamodules.sources.glyphs.draw import draw
 from datamodules.sources.glyphs.world import SHAPES, Scenes, sample
 from interpret.ablate import Ablation
-from interpret.heads.glyphs import batches_of
 from interpret.heads.spurious import (
     Choice,
     CueLabels,
@@ -33,9 +32,11 @@ from interpret.heads.spurious import (
 from interpret.parts import PartScores, heads, score_parts
 from interpret.towers import Tower, image_tower
 from lightning_modules.backbone import Backbone
+from lightning_modules.pixels import Pixels
 
 PATCH = 14  # pixels, of 64
 COLORS = ((200, 60, 60), (60, 60, 200))  # of the patch, by cue
+_BATCH = 250
 _DRAWN = 8  # scenes drawn for one that shows one of two shapes; one in five does
 
 
@@ -149,6 +150,14 @@ class _Split:
         """Half of the logit for one class, half against the other: argmax is the classifier's."""
         found = score_parts(tower, self.batches, torch.stack([-weight_E, weight_E]) / 2, classes)
         return with_offset(found, np.array([-bias, bias]) / 2)
+
+
+def batches_of(backbone: Backbone, images: NDArray[np.uint8]) -> list[Tensor]:
+    """What the image tower takes, from uint8 (N, H, W, 3)."""
+    pixels = Pixels(backbone.image_size, backbone.mean, backbone.std)
+    device = next(backbone.model.parameters()).device
+    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2)
+    return [pixels(batch).to(device) for batch in torch.split(channels_first, _BATCH)]
 
 
 def _of_shapes(scenes: Scenes, classes: tuple[str, str]) -> Scenes:

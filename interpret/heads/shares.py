@@ -25,6 +25,7 @@ from interpret.parts import Asked, PartScores
 from interpret.parts.scores import Ints
 
 Floats = NDArray[np.float64]
+_ELEMENTS = 2**23  # weights of images held at a time: 64 MiB
 
 
 def covariance_shares(scores: PartScores, columns_V: Ints) -> Floats:
@@ -37,18 +38,12 @@ def covariance_shares(scores: PartScores, columns_V: Ints) -> Floats:
     Raises:
         InputError: if the whole model says the same of all images.
     """
-    covariance_PV, variance_V = _covariances(scores, columns_V)
-    return np.asarray(covariance_PV.sum(axis=1) / _positive(variance_V.sum()))
-
-
-def value_shares(scores: PartScores, columns_V: Ints) -> Floats:
-    """Share of every part along each value's direction, (P, V); each column sums to 1.
-
-    Raises:
-        InputError: if the whole model says the same of all images along one of them.
-    """
-    covariance_PV, variance_V = _covariances(scores, columns_V)
-    return covariance_PV / _positive(variance_V)
+    if not len(scores):
+        raise InputError("expected images to take covariances over, got none.")
+    whole_NV = _whole(scores, columns_V)
+    whole_NV -= whole_NV.mean(axis=0)
+    covariance_P = [(part_NV * whole_NV).sum() for part_NV in _centered(scores, columns_V)]
+    return np.array(covariance_P) / _positive((whole_NV**2).sum())
 
 
 def class_shares(scores: PartScores, asked: Asked) -> Floats:
@@ -108,33 +103,22 @@ def share_intervals(
         InputError: if the whole model says the same of all images.
     """
     count = len(scores)
-    draws = np.random.default_rng(seed).multinomial(
-        count, np.full(count, 1 / count), size=num_resamples
-    )
-    weights_RN = draws / count
+    random, evenly_N = np.random.default_rng(seed), np.full(count, 1 / count)
     whole_NV = _whole(scores, columns_V)
     whole_NV -= whole_NV.mean(axis=0)  # keeps the differences below exact
-    whole_RV = weights_RN @ whole_NV
     covariance_PR = np.empty((len(scores.parts), num_resamples))
-    for number, values_NV in enumerate(_centered(scores, columns_V)):
-        product_N = (values_NV * whole_NV).sum(axis=1)
-        covariance_PR[number] = weights_RN @ product_N
-        covariance_PR[number] -= ((weights_RN @ values_NV) * whole_RV).sum(axis=1)
+    step = max(1, _ELEMENTS // count)
+    for start in range(0, num_resamples, step):
+        some = slice(start, min(start + step, num_resamples))
+        weights_RN = random.multinomial(count, evenly_N, size=some.stop - start) / count
+        whole_RV = weights_RN @ whole_NV
+        for number, values_NV in enumerate(_centered(scores, columns_V)):
+            product_N = (values_NV * whole_NV).sum(axis=1)
+            covariance_PR[number, some] = weights_RN @ product_N
+            covariance_PR[number, some] -= ((weights_RN @ values_NV) * whole_RV).sum(axis=1)
     shares_PR = covariance_PR / _positive(covariance_PR.sum(axis=0))
     low, high = np.quantile(shares_PR, [(1 - level) / 2, (1 + level) / 2], axis=1)
     return low, high
-
-
-def _covariances(scores: PartScores, columns_V: Ints) -> tuple[Floats, Floats]:
-    """Covariance of every part with the whole, (P, V), and the whole's variance, (V,)."""
-    whole_NV = _whole(scores, columns_V)
-    if not len(whole_NV):
-        raise InputError("expected images to take covariances over, got none.")
-    whole_NV -= whole_NV.mean(axis=0)
-    covariance_PV = np.stack(
-        [(values_NV * whole_NV).mean(axis=0) for values_NV in _centered(scores, columns_V)]
-    )
-    return covariance_PV, (whole_NV**2).mean(axis=0)
 
 
 def _whole(scores: PartScores, columns_V: Ints) -> Floats:

@@ -6,8 +6,8 @@ Shape letters: N images, A attributes, V values, E embedding width, T texts.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,10 @@ from interpret.ablate import (
 from interpret.heads.causal import Confirmation, confirm
 from interpret.heads.roles import AttributeRoles, find_roles
 from interpret.parts import Asked, Part, PartScores, heads, score_parts
+from interpret.plain import plain
 from interpret.towers import Tower
+
+KINDS: tuple[Literal["head", "mlp"], ...] = ("head", "mlp")  # ablated layer by layer
 
 
 class Words(NamedTuple):
@@ -63,7 +66,7 @@ class RoleStudy:
     Args:
         protocol: which images did what.
         roles: of every attribute.
-        curves: accuracy as layers are ablated, heads first, then MLPs.
+        curves: accuracy as layers are ablated, heads first, then MLPs if there are any.
         orders: attribute -> deletion and insertion curve of all heads, ordered by class share.
         single_drops: part -> attribute -> accuracy lost by its direct effect.
         direct: the roles' confirmation by direct effects.
@@ -80,7 +83,8 @@ class RoleStudy:
 
     def to_json(self) -> dict[str, Any]:
         """All numbers as JSON objects and arrays, one key for each field; parts by their names."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        found: dict[str, Any] = plain(self)
+        return found
 
 
 def study_roles(
@@ -131,7 +135,11 @@ def study_roles(
         f"roles, means: {len(source)} images; accuracies: {len(scores)} others; "
         f"the {top} top heads of every attribute by class share",
         roles,
-        (layer_curve(scores, asked, ablation), layer_curve(scores, asked, ablation, "mlp")),
+        tuple(
+            layer_curve(scores, asked, ablation, kind)
+            for kind in KINDS
+            if any(part.kind == kind for part in scores.parts)
+        ),
         {
             each.name: (
                 order_curve(scores, each, role.top(len(candidates)), ablation, seed=seed),
@@ -184,19 +192,6 @@ class _TotalEffect:
         runs = [run_with_heads(self.tower, batch, parts, self.means) for batch in self.judged]
         logits_NT = (torch.cat(runs) @ self.texts_TE.T).double().cpu().numpy()
         return np.array([each.accuracy(logits_NT) for each in self.asked])
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON takes it: parts by name, dataclasses and arrays as objects and lists."""
-    if isinstance(value, Part):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
 
 
 def _asked(scores: PartScores, words: Mapping[str, Words], images: LabelledImages) -> list[Asked]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from interpret.heatmap.chefer import chefer
 from interpret.heatmap.decomposition import decomposition
-from interpret.heatmap.figure import heat_figure, write_heat_figure
+from interpret.heatmap.figure import heat_figure
 from interpret.heatmap.front import METHODS, WITHOUT_TEXT, heat_map
 from interpret.heatmap.gradcam import gradcam
 from interpret.heatmap.legrad import legrad
@@ -35,5 +35,4 @@ __all__ = [
     "raw_attention",
     "rollout",
     "stretch",
-    "write_heat_figure",
 ]

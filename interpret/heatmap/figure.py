@@ -1,29 +1,25 @@
 """Images with their heat maps laid over them, as one picture.
 
-Drawn by matplotlib's Agg canvas on a bare `Figure`: no pyplot, no state shared with others.
-
 Shape letters: N images, H x W pixels.
 """
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.errors import InputError
-from datamodules.files import write_bytes
 from datamodules.images import Pixels
+from lightning_modules.callbacks.figures import INK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, OUTLINE = "#1f2328", "#ffffff"
+_OUTLINE = "#ffffff"
 _CELL = 1.25  # inches a picture is wide
 _LETTERS = 18  # a line beside an image
 _COLORS = "inferno"
@@ -76,7 +72,7 @@ def heat_figure(
             style = {"cmap": _COLORS, "vmin": 0, "vmax": 1, "alpha": _STRENGTH}
             axes[row, column].imshow(each[row], **style)
             if masks is not None:
-                axes[row, column].contour(masks[row], [0.5], colors=OUTLINE, linewidths=0.8)
+                axes[row, column].contour(masks[row], [0.5], colors=_OUTLINE, linewidths=0.8)
     for column, name in enumerate(["image", *maps]):
         axes[0, column].set_title(name, fontsize=9, color=INK)
     for axis in axes.ravel():
@@ -84,29 +80,6 @@ def heat_figure(
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
     return figure
-
-
-def write_heat_figure(
-    path: Path,
-    images: Pixels,
-    maps: Mapping[str, Maps],
-    *,
-    title: str = "",
-    labels: Sequence[str] | None = None,
-    masks: Masks | None = None,
-) -> None:
-    """Write the picture of `heat_figure` as a PNG file, atomically.
-
-    Raises:
-        InputError: as `heat_figure`, or if the disk is full or the folder cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = heat_figure(images, maps, title=title, labels=labels, masks=masks)
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_bytes(path, buffer.getvalue())
 
 
 def _check(images: Pixels, maps: Mapping[str, Maps], masks: Masks | None) -> None:

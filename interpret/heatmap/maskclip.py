@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules.errors import InputError
 from interpret.heatmap.watch import check_layers, check_texts, similarity, to_grid
-from interpret.taps import Call, tap_attention
+from interpret.taps import Call, check_seen, tap_attention
 from interpret.towers import Tower
 
 
@@ -37,20 +37,17 @@ def maskclip(tower: Tower, images: Tensor, texts: Tensor | None) -> Tensor:
             f"expected attention without LayerNorms around its output projection, got "
             f"{tower.kind}, whose values mean nothing alone. Choose another method."
         )
-    found: list[Tensor] = []
+    found: dict[str, Tensor] = {}
 
     def see(call: Call) -> None:
-        found.append(call.value)
+        found[call.name] = call.value
 
-    with tap_attention({"last": layer.attention}, see):
+    last = str(len(tower.layers) - 1)
+    with tap_attention({last: layer.attention}, see):
         tower.run(images)
-    if not found:
-        raise InputError(
-            "expected the last attention to call torch's scaled_dot_product_attention, got no "
-            "call. Use the model uncompiled and with fused attention."
-        )
+    check_seen([last], found)
     out, project = layer.out(), tower.project()
-    values_BSD = found[-1].transpose(1, 2).flatten(2) @ out.weight.T + out.bias
+    values_BSD = found[last].transpose(1, 2).flatten(2) @ out.weight.T + out.bias
     if layer.scale is not None:
         values_BSD = values_BSD * layer.scale
     if tower.norm is not None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.errors import InputError
-from interpret.taps import Call, tap_attention
+from interpret.taps import Call, check_seen, tap_attention
 from interpret.towers import Tower
 
 Weights = dict[int, Tensor]  # by layer, (B, H, Q, S)
@@ -41,11 +41,7 @@ def watch_weights(tower: Tower, layers: Sequence[int]) -> Iterator[Weights]:
 
     with tap_attention({str(each): tower.layers[each].attention for each in layers}, see):
         yield found
-    if missing := [str(each) for each in layers if each not in found]:
-        raise InputError(
-            "expected every attention to call torch's scaled_dot_product_attention, got no call "
-            f"from layers {', '.join(missing)}. Use the model uncompiled and with fused attention."
-        )
+    check_seen(map(str, layers), set(map(str, found)))
 
 
 def check_layers(tower: Tower, method: str) -> None:

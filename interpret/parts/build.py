@@ -42,11 +42,12 @@ def score_parts(
     maps = readout(tower, convention)
     pulled_LHCT = maps.maps_LHCE @ texts_TE.T.to(maps.maps_LHCE)
     tables = [
-        _scores(decompose(tower, batch, maps=maps), pulled_LHCT, texts_TE) for batch in batches
+        _scores(decompose(tower, batch, maps=maps), pulled_LHCT, texts_TE).cpu()
+        for batch in batches
     ]
     if not tables:
         raise InputError("expected images to score, got none.")
-    return PartScores(torch.cat(tables).cpu().numpy(), _parts(tower), tuple(names))
+    return PartScores(torch.cat(tables).numpy(), _parts(tower), tuple(names))
 
 
 def _scores(found: Decomposition, pulled_LHCT: Tensor, texts_TE: Tensor) -> Tensor:

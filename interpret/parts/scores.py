@@ -11,17 +11,16 @@ Shape letters: N images, P parts, C texts, K chosen parts.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.errors import InputError
-from datamodules.files import write_bytes
+from interpret.arrays import BROKEN, write_arrays
 from interpret.parts.part import Part
 from lightning_modules.tensors import first_five
 
@@ -63,10 +62,11 @@ class PartScores:
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def logits_NC(self) -> Floats:
-        """Sum over all parts, float64: cosines, if the parts sum to unit vectors."""
+        """Sum over all parts, float64, read-only: cosines, if the parts sum to unit vectors."""
         total: Floats = self.values.sum(axis=1, dtype=np.float64)
+        total.setflags(write=False)
         return total
 
     def index(self, parts: Collection[Part]) -> Ints:
@@ -107,10 +107,8 @@ class PartScores:
         Raises:
             InputError: if the disk is full or the folder cannot be written.
         """
-        buffer = io.BytesIO()
         parts = np.array([str(part) for part in self.parts])
-        np.savez(buffer, values=self.values, parts=parts, texts=np.array(self.texts))
-        write_bytes(path, buffer.getvalue())
+        write_arrays(path, values=self.values, parts=parts, texts=np.array(self.texts))
 
     @classmethod
     def load(cls, path: Path) -> PartScores:
@@ -122,7 +120,7 @@ class PartScores:
         try:
             with np.load(path, allow_pickle=False) as file:
                 values, parts, texts = (file[name] for name in _FIELDS)
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise InputError(
                 f"expected an npz file with {', '.join(_FIELDS)} at {path}, got none that can be "
                 f"read ({type(error).__name__}). Write it again."

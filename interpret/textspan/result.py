@@ -5,7 +5,6 @@ Shape letters: L layers, H heads, C width of a code, E embedding width, S texts 
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import InputError
-from datamodules.files import write_bytes, write_json
-from interpret.moments import BROKEN
+from datamodules.files import write_json
+from interpret.arrays import BROKEN, write_arrays
 
 
 class Picked(NamedTuple):
@@ -126,13 +125,11 @@ class TextSpan:
             InputError: if the disk is full or the folder cannot be written.
         """
         head = {name: getattr(self, name) for name in _HEAD}
-        stream = io.BytesIO()
-        np.savez(
-            stream,
+        write_arrays(
+            path.with_suffix(".npz"),
             head=np.frombuffer(json.dumps(head).encode(), np.uint8),
             **{name: getattr(self, name).cpu().numpy() for name in _TENSORS},
         )
-        write_bytes(path.with_suffix(".npz"), stream.getvalue())
         write_json(path.with_suffix(".json"), self.to_json())
 
     @classmethod

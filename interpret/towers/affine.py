@@ -29,6 +29,11 @@ def identity(width: int, like: Tensor) -> Affine:
     return Affine(eye, torch.zeros_like(eye[0]))
 
 
+def first_parameter(module: nn.Module) -> Tensor:
+    """One of a module's parameters, for its dtype and device."""
+    return next(module.parameters())
+
+
 @torch.no_grad()
 def affine_of(function: Callable[[Tensor], Tensor], width: int, like: Tensor) -> Affine:
     """Read an affine function off its answers on the unit vectors.

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from interpret.towers.affine import affine_of
+from interpret.towers.affine import affine_of, first_parameter
 from interpret.towers.rows import Rows
 from interpret.towers.tower import Tower, UnsupportedTowerError
 
@@ -33,7 +33,7 @@ def convnext(visual: Any) -> Tower:
         run=visual,
         layers=(),
         project=partial(
-            affine_of, partial(_tail, visual), head.in_features, next(trunk.parameters())
+            affine_of, partial(_tail, visual), head.in_features, first_parameter(trunk)
         ),
         last=trunk.norm_pre,
         norm=head.norm,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from interpret.towers.affine import Affine, affine_of, identity
-from interpret.towers.rows import Rows
+from interpret.towers.rows import FIRST, Rows
 from interpret.towers.tower import Tower, UnsupportedTowerError
 from interpret.towers.vit import residual_layer
 
@@ -51,7 +51,7 @@ def _rows(text: Any, tokens: Tensor) -> Rows:
     if getattr(text, "cls_emb", None) is not None or kind == "last":
         return Rows(-1)
     if kind == "first":
-        return Rows(0, 1)
+        return FIRST
     if kind == "argmax":
         return Rows(index_B=tokens.argmax(dim=-1))
     if kind == "eos":

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from interpret.towers.affine import affine_of
+from interpret.towers.affine import affine_of, first_parameter
 from interpret.towers.rows import FIRST, Rows
 from interpret.towers.tower import Layer, Tower, UnsupportedTowerError
 
@@ -38,7 +38,7 @@ def timm_transformer(visual: Any) -> Tower:
     return Tower(
         run=visual,
         layers=tuple(_layer(block) for block in trunk.blocks),
-        project=partial(affine_of, head, trunk.num_features, _first_parameter(trunk)),
+        project=partial(affine_of, head, trunk.num_features, first_parameter(trunk)),
         entrance=trunk.blocks[0],
         last=trunk.blocks[-1],
         norm=norm,
@@ -58,7 +58,7 @@ def _attention_pool(visual: Any, head: Any) -> Tower:
         )
     if not isinstance(trunk.fc_norm, nn.Identity):
         raise UnsupportedTowerError("expected no norm after attention pooling, got one.")
-    like = _first_parameter(pool)
+    like = first_parameter(pool)
     layer = Layer(
         attention=pool,
         num_heads=pool.num_heads,
@@ -92,7 +92,7 @@ def _layer(block: Any) -> Layer:
     return Layer(
         attention=attention,
         num_heads=attention.num_heads,
-        out=partial(affine_of, attention.proj, width, _first_parameter(attention)),
+        out=partial(affine_of, attention.proj, width, first_parameter(attention)),
         scale=None if scale is None else scale.detach(),
         inner_norm=inner,
         post_norm=block.norm1 if is_post else None,
@@ -118,7 +118,3 @@ def _are_layer_norms(norms: list[nn.Module]) -> bool:
 
 def _names(modules: list[nn.Module]) -> str:
     return ", ".join(type(module).__name__ for module in modules) or "nothing"
-
-
-def _first_parameter(module: nn.Module) -> Tensor:
-    return next(module.parameters())

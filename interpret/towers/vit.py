@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from interpret.towers.affine import Affine, affine_of, identity
+from interpret.towers.affine import Affine, affine_of, first_parameter, identity
 from interpret.towers.rows import FIRST, Rows
 from interpret.towers.tower import Layer, Tower, UnsupportedTowerError
 from lightning_modules.attention import SplitMHA
@@ -64,7 +64,7 @@ def residual_layer(block: nn.Module) -> Layer:
     return Layer(
         attention=attention,
         num_heads=attention.num_heads,
-        out=partial(affine_of, out, width, _first_parameter(attention)),
+        out=partial(affine_of, out, width, first_parameter(attention)),
         scale=None if gamma is None else gamma.detach(),
         mlp=children["ls_2"],
     )
@@ -84,7 +84,7 @@ def _coca(visual: Any) -> Tower:
     layer = Layer(
         attention=attention,
         num_heads=attention.num_heads,
-        out=partial(affine_of, out, width, _first_parameter(attention)),
+        out=partial(affine_of, out, width, first_parameter(attention)),
     )
     return Tower(
         run=partial(_first, visual),
@@ -114,7 +114,3 @@ def _first(visual: nn.Module, images: Tensor) -> Tensor:
 
 def _grid(patch: tuple[int, int], images: Tensor) -> tuple[int, int]:
     return images.shape[-2] // patch[0], images.shape[-1] // patch[1]
-
-
-def _first_parameter(module: nn.Module) -> Tensor:
-    return next(module.parameters())
