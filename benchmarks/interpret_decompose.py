@@ -2,9 +2,8 @@
 
     python -m benchmarks.interpret_decompose [--json] [--model ViT-B-16] [--images 4]
 
-A tower with random weights and split attention, float32. Time is measured in turns, memory in a
-process of its own for each form, as what the form needs at most beyond a plain forward pass; and
-where that is nothing, since a forward pass itself needs more at its peak, as what the form keeps.
+A tower with random weights and split attention, float32. Time is measured in turns, memory as the
+bytes of tensors that a form holds at most beyond a plain forward pass.
 
     forward     `encode_image`, nothing kept
     ours        a pass that keeps what heads hand to their output projections: codes, MLPs and
@@ -23,32 +22,29 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks._compose_model import random_clip
 from benchmarks._output import add_output, put_out
 from benchmarks._timing import (
     describe,
     device_of,
-    forget_peak,
     median_ratio,
-    memory_of_process,
     peak_beyond,
     take_turns,
 )
-from interpret.decompose import Decomposition, Readout, decompose, readout, token_codes, trace
+from interpret.decompose import Readout, decompose, readout, token_codes, trace
 from interpret.taps import Call, tap_attention
 from interpret.towers import Tower, image_tower
 
 FORMS = ("forward", "ours", "built", "tokens", "published")
 Row = dict[str, Any]
-_REPEATS = 5  # of a memory measurement
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,14 +69,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     device = device_of(args.device)
     runs = forms(args, device)
     taken = take_turns(runs, args.rounds, device)
-    peaks = {form: _peak(form, args, device) for form in FORMS}
-    kept = {form: _kept_bytes(run()) for form, run in runs.items()}
+    peaks = {form: _peak(run, device) for form, run in runs.items()}
     rows = [
         {
             "form": form,
             "s": statistics.median(each.wall for each in taken[form]),
             "over_forward": median_ratio(taken[form], taken["forward"]).device,
-            "peak_mb": max(kept[form], peaks[form] - peaks["forward"]) / 1e6,
+            "peak_mb": (peaks[form] - peaks["forward"]) / 1e6,
         }
         for form in FORMS
     ]
@@ -145,34 +140,23 @@ def published(tower: Tower, images: Tensor) -> Tensor:
     return written_BQSHD[:, 0].clone()
 
 
-def _kept_bytes(kept: object) -> int:
-    """What a form's result holds; the maps of a decomposition are the model's."""
-    if isinstance(kept, Decomposition):
-        fields = (kept.codes_BLHC, kept.mlps_BME, kept.embedding_BE, kept.constant_BE)
-        return sum(each.nbytes for each in (*fields, kept.output_BE, kept.length_B))
-    tensors = kept if isinstance(kept, list) else [kept]
-    return sum(each.nbytes for each in tensors if isinstance(each, Tensor))
+def _peak(run: Callable[[], object], device: torch.device) -> int:
+    """Bytes of tensors that a run holds at once at most, beyond what was there before.
 
-
-def _peak(form: str, args: argparse.Namespace, device: torch.device) -> int:
-    """Bytes that a form needs at most, beyond what its model holds."""
+    On a CPU every allocation is counted: what a process holds depends on its allocator's mood.
+    """
     if device.type == "cuda":
-        return peak_beyond(forms(args, device)[form], device)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak_here, form, args).result()
-
-
-def _peak_here(form: str, args: argparse.Namespace) -> int:
-    run = forms(args, device_of(args.device))[form]
-    run()  # what the first call sets up, such as threads and workspaces, is not the form's
-    peaks = []
-    for _ in range(_REPEATS):  # the allocator keeps more or less; the form needs the least of it
-        before, _ = memory_of_process()
-        forget_peak()
+        return peak_beyond(run, device)
+    run()  # what the first call sets up is not the form's
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = run()
         del kept
-        peaks.append(memory_of_process()[1] - before)
-    return min(peaks)
+    events: Any = profiler.profiler.kineto_results.events()
+    changes = sorted(
+        (each.start_ns(), each.nbytes()) for each in events if each.name() == "[memory]"
+    )
+    held: list[int] = list(accumulate(change for _, change in changes))
+    return max(held)
 
 
 def _parser() -> argparse.ArgumentParser:
