@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.files import check_place, write_bytes, write_json, write_text
+from datamodules.files import check_place, write_bytes, write_json
 from datamodules.names import safe_name
 from datamodules.text_table import text_table
+from interpret.plain import plain
 from lightning_modules.callbacks.figures import render
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ class Output:
     def json(self, name: str, value: Any) -> None:
         """A JSON file; what is not finite becomes null."""
         self._wrote(name)
-        write_json(self.folder / name, _finite(value))
-
-    def text(self, name: str, text: str) -> None:
-        """A text file."""
-        self._wrote(name)
-        write_text(self.folder / name, text)
+        write_json(self.folder / name, plain(value))
 
     def arrays(self, name: str, **arrays: NDArray[Any]) -> None:
         """An npz file."""
@@ -92,7 +87,7 @@ class Output:
         if self.as_json:
             paths = [str(path) for path in self.paths]
             found = {"command": self.command, "protocol": self.protocol, **metrics, "paths": paths}
-            lines.append(json.dumps(_finite(found), ensure_ascii=False, allow_nan=False))
+            lines.append(json.dumps(plain(found), ensure_ascii=False, allow_nan=False))
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
@@ -117,15 +112,6 @@ def add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", action="store_true", help="print one JSON object as the last line"
     )
-
-
-def _finite(value: Any) -> Any:
-    """A value as JSON can hold it: numbers that are not finite are None."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def default_folder(args: argparse.Namespace, *more: str) -> Path:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from datamodules.sources.glyphs.world import ATTRIBUTES
 from interpret.__main__ import COMMANDS, main
 from interpret.moments import HeadMoments
-from tests.conftest import call, inside
+from tests.conftest import ROOT, call, inside
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,28 @@ def test_textspan_names_heads_and_goes_on_where_it_stopped(interpret, tmp_path, 
         (tmp_path / "whole.npz").write_bytes(whole)
         with np.load(tmp_path / "whole.npz") as before:
             np.testing.assert_allclose(again["square"], before["square"], rtol=1e-12)
+
+
+def test_textspan_counts_the_words_of_attributes_in_every_head(interpret, tmp_path, monkeypatch):
+    monkeypatch.setattr("interpret.commands.textspan._LEAST_SURE", 2.0)
+    done = interpret("textspan", "--num_texts", 10)
+    assert "speak of one attribute more than others do" in done.out
+    heads = json.loads((tmp_path / "out/texts.json").read_text())["heads"]
+    found = _metrics(tmp_path)["spoken"]
+    assert len(found) == 4 * 4
+    for each in found:
+        (own,) = (h for h in heads if f"layer {h['layer']} head {h['head']}" == each["head"])
+        texts = [text["text"] for text in own["texts"]]
+        words = "|".join(ATTRIBUTES[each["attribute"]])
+        spoken = [text for text in texts if re.search(rf"\b({words})s?\b", text)]
+        assert (each["count"], each["num_texts"]) == (len(spoken), 10)
+
+
+def test_a_delta_of_other_weights_is_refused(interpret, fitted):
+    base = ROOT / "artifacts/base/glyph-clip"
+    words = ("--backbone", base, "--pretrained", "", "--delta", fitted.delta)
+    (error,) = interpret("decompose", *words, code=2).errors
+    assert error.startswith("the delta 'color' was trained on")
 
 
 def test_moments_of_another_model_are_not_used(interpret, tmp_path, fitted):

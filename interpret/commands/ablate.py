@@ -19,14 +19,15 @@ from interpret.ablate import (
     sweep,
 )
 from interpret.ablate.ablation import BY
-from interpret.commands.asked import Question, add_attributes, question, scores_of
+from interpret.commands.asked import AttributeTexts, add_attributes, attribute_texts, scores_of
 from interpret.commands.layer_figure import layer_figure
 from interpret.flags import Once, whole
 from interpret.head_figure import head_figure
 from interpret.heads.study import KINDS
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import Asked, Part, PartScores, heads
-from interpret.subject import Items, Subject, add_subject, open_subject
+from interpret.subject import Items, Subject
 
 
 def add_parser(commands: Any) -> None:
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     subject = open_subject(args)
     output = Output(default_folder(args), "ablate", _protocol(args, subject), as_json=args.json)
     chosen = [Part.parse(name) for name in args.parts]
-    asked = question(subject, args.attributes)
+    asked = attribute_texts(subject, args.attributes)
     scores, known = scores_of(subject, asked, subject.items, "images")
     if not known:
         raise InputError(f"expected images of known {', '.join(asked.attributes)}, got none.")
@@ -122,7 +123,7 @@ def _tell(
 def _together(
     args: argparse.Namespace,
     subject: Subject,
-    asked: Question,
+    asked: AttributeTexts,
     scores: PartScores,
     known: list[Asked],
     ablation: Ablation,
@@ -145,7 +146,7 @@ def _together(
 
 
 def _run_again(
-    args: argparse.Namespace, subject: Subject, asked: Question, chosen: list[Part]
+    args: argparse.Namespace, subject: Subject, asked: AttributeTexts, chosen: list[Part]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     tower, means = subject.tower, None
     if args.by == "mean":

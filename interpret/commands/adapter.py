@@ -17,6 +17,7 @@ import torch
 from datamodules.errors import InputError
 from interpret.adapters import (
     CAUSES,
+    Question,
     Settings,
     Sides,
     cause_shares,
@@ -28,14 +29,20 @@ from interpret.adapters import (
     parts_of,
     sites,
 )
-from interpret.adapters import Question as Labelled
 from interpret.adapters.difference import Readouts
-from interpret.commands.asked import Question, add_attributes, labelled, question, told_apart
+from interpret.commands.asked import (
+    AttributeTexts,
+    add_attributes,
+    attribute_texts,
+    labelled,
+    told_apart,
+)
 from interpret.flags import Once, whole
+from interpret.opening import add_subject, find_delta, open_subject
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import Part
 from interpret.pools import TextPool, dictionary_pool, encode_pool, read_pool
-from interpret.subject import Subject, add_subject, find_delta, open_subject
+from interpret.subject import Subject
 from lightning_modules.delta import Delta
 from lightning_modules.progress import progress
 
@@ -88,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     protocol = subject.protocol | {"delta": name, "images": len(items)}
     output = Output(default_folder(args), "adapter", protocol, as_json=args.json)
     pool = _pool(args, subject)
-    asked = question(subject, args.attributes)
+    asked = attribute_texts(subject, args.attributes)
     others = [find_delta(each, args, subject.backbone, "--beside") for each in args.beside]
     for number, each in enumerate((delta, *others)):
         _check_asked(each, subject, asked)
@@ -122,7 +129,7 @@ def _pool(args: argparse.Namespace, subject: Subject) -> TextPool:
     return read_pool(Path(args.pool))
 
 
-def _check_asked(delta: Delta, subject: Subject, asked: Question) -> None:
+def _check_asked(delta: Delta, subject: Subject, asked: AttributeTexts) -> None:
     """The attribute that a delta was trained on must be asked."""
     name = delta.card.attribute
     if name in asked.attributes:
@@ -174,7 +181,7 @@ def _cross(
     subject: Subject,
     deltas: list[Delta],
     images: torch.Tensor,
-    questions: dict[str, Labelled],
+    questions: dict[str, Question],
     output: Output,
 ) -> dict[str, Any]:
     """Top heads of each adapter reverted, all attributes asked."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import InputError
-from interpret.adapters import Question as Labelled
+from interpret.adapters import Question
 from interpret.flags import Once
 from interpret.parts import Asked, PartScores, score_parts
 from interpret.subject import Items, Subject
@@ -20,7 +20,7 @@ _LEAST = 15  # with fewer, images drawn anew for an interval may all show one va
 
 
 @dataclass(frozen=True)
-class Question:
+class AttributeTexts:
     """All values of some attributes.
 
     Args:
@@ -42,7 +42,7 @@ def add_attributes(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def question(subject: Subject, asked: list[str]) -> Question:
+def attribute_texts(subject: Subject, asked: list[str]) -> AttributeTexts:
     """The texts of some attributes, all annotated ones by default.
 
     Raises:
@@ -51,7 +51,7 @@ def question(subject: Subject, asked: list[str]) -> Question:
     names = annotated(subject, asked)
     values = {name: subject.data.dictionary.attribute(name).texts for name in names}
     texts = [f"{name}: {value}" for name in names for value in values[name]]
-    return Question(values, tuple(texts), torch.cat([subject.value_texts(n) for n in names]))
+    return AttributeTexts(values, tuple(texts), torch.cat([subject.value_texts(n) for n in names]))
 
 
 def annotated(subject: Subject, asked: Sequence[str]) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def told_apart(subject: Subject, asked: Sequence[str], items: Items) -> tuple[st
 
 
 def scores_of(
-    subject: Subject, asked: Question, items: Items, text: str
+    subject: Subject, asked: AttributeTexts, items: Items, text: str
 ) -> tuple[PartScores, list[Asked]]:
     """Scores of all parts of some images, and what is true of these images.
 
@@ -119,7 +119,7 @@ def scores_of(
     return scores, found
 
 
-def labelled(subject: Subject, names: Sequence[str], items: Items) -> dict[str, Labelled]:
+def labelled(subject: Subject, names: Sequence[str], items: Items) -> dict[str, Question]:
     """Attributes asked of some images, one by one.
 
     Args:
@@ -128,7 +128,7 @@ def labelled(subject: Subject, names: Sequence[str], items: Items) -> dict[str, 
         items: image numbers.
     """
     return {
-        name: Labelled(
+        name: Question(
             name,
             subject.data.dictionary.attribute(name).texts,
             subject.value_texts(name),

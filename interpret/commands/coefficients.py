@@ -18,8 +18,9 @@ from datamodules.text_table import text_table
 from interpret.coefficients import KINDS, Importance, importance_figure, measure, stability
 from interpret.commands.asked import add_attributes, annotated, labelled
 from interpret.flags import Once, whole
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
-from interpret.subject import Subject, add_subject, open_subject
+from interpret.subject import Subject
 from lightning_modules.progress import progress
 
 _TOP = 10  # blocks compared, where there are more

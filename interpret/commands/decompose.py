@@ -24,8 +24,9 @@ from interpret.decompose import (
 )
 from interpret.flags import Once, nonempty
 from interpret.head_figure import head_figure
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
-from interpret.subject import Subject, add_subject, open_subject
+from interpret.subject import Subject
 from interpret.towers import text_tower
 
 _MOST_ARRAYS = 2**32  # bytes of contributions that are kept in memory and written

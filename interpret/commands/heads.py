@@ -1,8 +1,8 @@
 """`python -m interpret heads`: which heads carry which attribute, confirmed by ablation.
 
 Roles are found on one split and judged on another. With Waterbirds, heads that read the background
-are removed too, listed by hand and chosen on the validation split; on glyphs, `--planted` does the
-same with a cue that is planted, and so known.
+are removed, listed by hand and chosen on the validation split, and roles are told if attributes are
+named; on glyphs, `--planted` does the same with a cue that is planted, and so known.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from interpret.heads.planted import study_planted
 from interpret.heads.spurious import Removal
 from interpret.heads.study import LabelledImages, RoleStudy, Words, study_roles
 from interpret.heads.waterbirds import CLASSES, cue_labels, study_waterbirds
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
 from interpret.parts import score_parts
 from interpret.plain import plain
-from interpret.subject import Items, Subject, add_subject, open_subject
+from interpret.subject import Items, Subject
 
 
 def add_parser(commands: Any) -> None:
@@ -69,12 +70,13 @@ def run(args: argparse.Namespace) -> int:
     for split in (subject.split, judged):
         shown = told_apart(subject, args.attributes, subject.part_of(split, args.num_images))
         names = tuple(name for name in names if name in shown)
-    if len(names) > 1:
+    is_birds = subject.data.source_name == "waterbirds"
+    if len(names) > 1 and (args.attributes or not is_birds):
         study = _roles(args, subject, judged, names)
         title = f"heads of attributes, {subject.backbone.name} {subject.delta}".strip()
         _tell_roles(output, study, title)
         metrics["roles"] = plain(study)
-    if subject.data.source_name == "waterbirds":
+    if is_birds:
         metrics["waterbirds"] = plain(_waterbirds(args, subject, judged, output))
     if args.planted:
         planted = study_planted(subject.backbone, seed=args.seed)

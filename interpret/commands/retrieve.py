@@ -12,10 +12,11 @@ from datamodules.errors import InputError
 from interpret.decompose import codes, readout, trace
 from interpret.flags import Once, whole
 from interpret.moments import HeadMoments
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
 from interpret.picture_rows import Picture, picture_rows
 from interpret.retrieval import Likeness, Nearest, head_features, nearest_images
-from interpret.subject import Items, Subject, add_subject, open_subject
+from interpret.subject import Items, Subject
 
 _PROBES = 500  # queries of the printed shares
 _SHOWN = 16  # neighbors of a query in the picture

@@ -23,6 +23,7 @@ from datamodules.text_table import text_table
 from interpret.flags import Once, nonempty, whole
 from interpret.heatmap import METHODS
 from interpret.heatmap.figure import heat_figure
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
 from interpret.segment import (
     Case,
@@ -34,7 +35,7 @@ from interpret.segment import (
     segment,
 )
 from interpret.segment.run import own_maps
-from interpret.subject import Subject, add_subject, open_subject
+from interpret.subject import Subject
 
 _PROTOCOLS: tuple[Protocol, ...] = ("aligned", "paper")
 

@@ -10,7 +10,10 @@ from datamodules.text_table import listed
 from interpret.decompose import CONVENTIONS, readout
 from interpret.flags import whole
 from interpret.head_figure import head_figure
+from interpret.heads.keywords import KeywordRole, scan_keywords
+from interpret.opening import add_subject, open_subject
 from interpret.output import Output, add_output, default_folder
+from interpret.parts import Part
 from interpret.pools import (
     OnDuplicate,
     TextPool,
@@ -20,7 +23,7 @@ from interpret.pools import (
     read_pool,
 )
 from interpret.streaming import gather_moments
-from interpret.subject import Subject, add_subject, open_subject
+from interpret.subject import Subject
 from interpret.textspan import (
     TextSpan,
     mean_shift,
@@ -32,6 +35,7 @@ from interpret.textspan.span import Method
 
 MOMENTS_NAME = "moments.npz"
 _SHOWN = 5  # texts of a head in the printed table
+_LEAST_SURE = 0.05  # rate of false discoveries that is still shown
 
 
 def add_parser(commands: Any) -> None:
@@ -83,6 +87,17 @@ def run(args: argparse.Namespace) -> int:
     layers, heads = span.variance_LH.shape
     rows = [_row(span, layer, head) for layer in range(layers) for head in range(heads)]
     output.table("texts of every head", ("layer", "head", "explained", "texts"), rows)
+    spoken = _spoken(subject, span) if args.pool == "dictionary" else []
+    if spoken:
+        output.table(
+            "heads whose texts speak of one attribute more than others do (q < 0.05)",
+            ("layer", "head", "attribute", "texts", "of", "q"),
+            [
+                (each.head.layer, each.head.head, each.attribute, each.count, each.num_texts,
+                 f"{each.q:.3f}")
+                for each in spoken
+            ],
+        )  # fmt: skip
     title = f"variance explained by {span.share_LHS.shape[-1]} texts, {subject.backbone.name}"
     explained_LH = span.share_LHS.sum(-1).cpu().numpy()
     output.figure("explained.png", head_figure({"": explained_LH}, title=title))
@@ -93,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         "convention": args.convention,
         "rank": args.rank,
         "mean_explained": float(explained_LH.mean()),
+        "spoken": spoken,
     }
     output.close(metrics)
     return 0
@@ -103,6 +119,23 @@ def _pool(args: argparse.Namespace, subject: Subject) -> TextPool:
         return dictionary_pool(subject.data.dictionary)
     path = Path(args.pool)
     return descriptor_pool(path) if path.suffix == ".json" else read_pool(path, args.on_duplicate)
+
+
+def _spoken(subject: Subject, span: TextSpan) -> list[KeywordRole]:
+    """Heads whose texts name values of an attribute more often than all heads' do."""
+    layers, heads = span.variance_LH.shape
+    texts = {
+        Part("head", layer, head): [each.text for each in span.texts(layer, head)]
+        for layer in range(layers)
+        for head in range(heads)
+    }
+    words = {
+        name: subject.data.dictionary.attribute(name).texts
+        for name in subject.data.dictionary.names
+    }
+    if not words or not all(texts.values()):
+        return []  # a head that says the same of all images has no texts
+    return [role for role in scan_keywords(texts, words) if role.q < _LEAST_SURE]
 
 
 def _row(span: TextSpan, layer: int, head: int) -> tuple[str, str, str, str]:
