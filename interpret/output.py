@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.files import check_place, write_bytes, write_json
-from datamodules.names import safe_name
 from datamodules.text_table import text_table
 from interpret.plain import plain
 from lightning_modules.callbacks.figures import render
@@ -94,7 +94,7 @@ class Output:
     def _show(self) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        folder = RUNS / self.command / safe_name(self.folder.name)
+        folder = RUNS / self.command / self.folder.name
         with SummaryWriter(str(folder)) as writer:
             for name, picture in self._pictures.items():
                 writer.add_image(f"{self.command}/{name}", picture, dataformats="HWC")
@@ -120,5 +120,5 @@ def default_folder(args: argparse.Namespace, *more: str) -> Path:
         out: Path = args.out
         return out
     names = [args.backbone, getattr(args, "delta", ""), args.source, args.command, *more]
-    words = [safe_name(Path(name).name) for name in names if name]
+    words = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in names if name]
     return REPORT_FOLDER / "-".join(words)

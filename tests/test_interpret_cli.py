@@ -2,6 +2,7 @@
 
 import json
 import re
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.functional import normalize
 from datamodules.sources.glyphs.world import ATTRIBUTES
 from interpret.__main__ import COMMANDS, main
 from interpret.moments import HeadMoments
+from interpret.output import REPORT_FOLDER, default_folder
 from tests.conftest import ROOT, call, inside
 
 
@@ -226,3 +228,16 @@ def test_the_callback_gathers_an_adapters_heads(world, tmp_path):
     HeadMoments.load(tmp_path / "moments.npz", callback.identity)
     with pytest.raises(ValueError, match="expected an adapter that is trained here, got Lightning"):
         callback.on_validation_start(trainer, L.LightningModule())
+
+
+@pytest.mark.parametrize(
+    ("delta", "name"),
+    [
+        ("", "glyph-clip-glyphs-heads"),
+        ("out/../color", "glyph-clip-color-glyphs-heads"),
+        ("a b:c", "glyph-clip-a-b-c-glyphs-heads"),
+    ],
+)
+def test_results_lie_where_their_subject_says(delta, name):
+    args = {"out": None, "backbone": "base/glyph-clip", "source": "glyphs", "command": "heads"}
+    assert default_folder(Namespace(**args, delta=delta)) == REPORT_FOLDER / name
