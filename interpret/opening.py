@@ -46,12 +46,11 @@ def add_subject(command: argparse.ArgumentParser, *, with_delta: bool = True) ->
     )
 
 
-def open_subject(args: argparse.Namespace, split: str = "") -> Subject:
+def open_subject(args: argparse.Namespace) -> Subject:
     """Open model and data.
 
     Args:
         args: parsed flags of `add_subject`.
-        split: in place of `--split`.
 
     Raises:
         InputError: if a file is missing or does not fit.
@@ -67,7 +66,7 @@ def open_subject(args: argparse.Namespace, split: str = "") -> Subject:
         backbone=backbone,
         model=model.to(device).eval(),
         data=data,
-        split=split or args.split,
+        split=args.split,
         device=device,
         delta=name,
         batch=args.batch_size,

@@ -6,15 +6,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.decomposition import PCA
 
-from interpret.moments import HeadMoments
 from interpret.pools import TextPool
 from interpret.textspan import mean_shift, nearest_texts, principal_directions
+from tests.moment_samples import draw, moments_of
 
 LAYERS, HEADS, WIDTH, EMBEDDING = 2, 2, 5, 12
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.fixture
@@ -25,12 +21,6 @@ def maps():
 @pytest.fixture
 def codes():
     return draw(80, LAYERS, HEADS, WIDTH) * torch.arange(1, WIDTH + 1) + 1
-
-
-def moments_of(codes):
-    moments = HeadMoments.empty("clip", *codes.shape[1:])
-    moments.update(codes)
-    return moments
 
 
 def test_principal_directions_are_those_of_scikit_learn(codes, maps):

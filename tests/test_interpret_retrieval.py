@@ -6,14 +6,10 @@ import torch
 
 from datamodules.errors import InputError
 from interpret import retrieval
-from interpret.moments import HeadMoments
 from interpret.retrieval import head_features, nearest_images
+from tests.moment_samples import draw, moments_of
 
 LAYERS, HEADS, WIDTH, EMBEDDING, IMAGES = 2, 3, 6, 20, 90
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.fixture
@@ -24,12 +20,6 @@ def maps():
 @pytest.fixture
 def codes():
     return draw(IMAGES, LAYERS, HEADS, WIDTH) * torch.arange(1, WIDTH + 1) + 2
-
-
-def moments_of(codes):
-    moments = HeadMoments.empty("clip", *codes.shape[1:])
-    moments.update(codes)
-    return moments
 
 
 def cosines(one, other):

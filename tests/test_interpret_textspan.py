@@ -12,12 +12,9 @@ from datamodules.errors import InputError
 from interpret.moments import HeadMoments
 from interpret.pools import TextPool
 from interpret.textspan import TextSpan, span, text_span
+from tests.moment_samples import draw, moments_of
 
 LAYERS, HEADS, WIDTH, EMBEDDING, IMAGES, TEXTS = 2, 3, 9, 24, 150, 200
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def texts_of(count, seed=5, width=EMBEDDING):
@@ -30,12 +27,6 @@ def samples(width=WIDTH, embedding=EMBEDDING):
     codes = draw(IMAGES, LAYERS, HEADS, width) * torch.exp(-torch.arange(width) / 4.0)
     maps = draw(LAYERS, HEADS, width, embedding, seed=2) / embedding**0.5
     return codes + draw(LAYERS, HEADS, width, seed=1) / 3, maps
-
-
-def moments_of(codes, identity="clip"):
-    moments = HeadMoments.empty(identity, *codes.shape[1:])
-    moments.update(codes)
-    return moments
 
 
 def found_of(codes, maps, text_TE, **settings):

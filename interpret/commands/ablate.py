@@ -62,12 +62,10 @@ def run(args: argparse.Namespace) -> int:
     scores, known = scores_of(subject, asked, subject.items, "images")
     if not known:
         raise InputError(f"expected images of known {', '.join(asked.attributes)}, got none.")
-    is_self = args.means_from == "self"
-    source: Any = "self"
-    if not is_self:
-        items = subject.part_of(args.means_from, args.num_means)
-        source = scores_of(subject, asked, items, "images for means")[0]
-    ablation = Ablation(args.by, source)
+    ablation = Ablation(args.by, "self")
+    if args.means_from != "self":
+        source, _ = scores_of(subject, asked, _means_items(args, subject), "images for means")
+        ablation = Ablation(args.by, source)
     kinds = [kind for kind in KINDS if any(part.kind == kind for part in scores.parts)]
     curves = [layer_curve(scores, known, ablation, kind) for kind in kinds]
     losses = sweep(scores, known, ablation)
@@ -96,6 +94,13 @@ def run(args: argparse.Namespace) -> int:
 def _protocol(args: argparse.Namespace, subject: Subject) -> dict[str, Any]:
     means = args.means_from if args.means_from == "self" else f"{args.means_from}, labels unused"
     return subject.protocol | {"reported": subject.split, "means": means}
+
+
+def _means_items(args: argparse.Namespace, subject: Subject) -> Items:
+    """The images that means are taken from."""
+    if args.means_from == "self":
+        return subject.items
+    return subject.part_of(args.means_from, args.num_means)
 
 
 def _tell(
@@ -150,10 +155,7 @@ def _run_again(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     tower, means = subject.tower, None
     if args.by == "mean":
-        is_self = args.means_from == "self"
-        items: Items = subject.items
-        if not is_self:
-            items = subject.part_of(args.means_from, args.num_means)
+        items = _means_items(args, subject)
         means = mean_head_outputs(tower, subject.batches(items, "means of heads"))
     runs = [
         run_with_heads(tower, batch, chosen, means)

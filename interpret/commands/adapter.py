@@ -155,15 +155,17 @@ def _words_and_causes(
     items = subject.part_of(subject.split, _NAMED)
     batches = list(subject.batches(items, "images to name changes by"))
     named = name_changes(sides, batches, pool, text_TE, subject.identity)
-    output.json("texts.json", {"heads": named.heads.to_json(), "whole": named.whole.to_json()})
-    (whole,) = named.whole.to_json()["heads"]
+    told = {"heads": named.heads.to_json(), "whole": named.whole.to_json()}
+    output.json("texts.json", told)
+    (whole,) = told["whole"]["heads"]
     towards = ", ".join(each["text"] for each in whole["shift"]["towards"][:4])
     varies = ", ".join(each["text"] for each in whole["texts"][:6])
     output.say(f"\n  the embedding varies more along: {varies}")
     output.say(f"  and moves, for all images, towards: {towards}")
     small = torch.split(torch.cat(batches)[: args.num_images], _SMALL)
     shares = cause_shares(sides, small)
-    output.json("causes.json", shares.to_json())
+    causes = shares.to_json()
+    output.json("causes.json", causes)
     rows = [
         (cause, *(f"{float(x):+.2f}" for x in shares.signed_KLH[number].nanmean(dim=-1)))
         for number, cause in enumerate(CAUSES)
@@ -174,7 +176,7 @@ def _words_and_causes(
         ("cause", *(f"layer {layer}" for layer in range(layers))),
         rows,
     )
-    return {"texts_in_pool": len(pool), "whole_change": whole, "causes": shares.to_json()}
+    return {"texts_in_pool": len(pool), "whole_change": whole, "causes": causes}
 
 
 def _cross(
